@@ -1,0 +1,299 @@
+//! The schema of a module: what it has, read from bytes, never executed.
+//!
+//! # Invariants
+//! - A schema has one encoding, and every other byte string is refused: `tests/schema.rs`.
+//! - Every rule of [`Schema::check`] refuses its breach by name: `tests/schema.rs`.
+//! - Records made at compile time lift to the schema they describe, in any order: `tests/section.rs`.
+
+mod canonical;
+mod check;
+pub mod record;
+
+use crate::codec::Layout;
+use crate::error::Error;
+use crate::ids::Signature;
+use crate::types::{Field, Type};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Everything a module declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The module's name.
+    pub name: String,
+    /// Its version, as in its manifest.
+    pub version: String,
+    /// Whether any principal may reach it; private modules are reachable only with a reference the owner gave.
+    pub public: bool,
+    /// Tables, sorted by name. No two of tables, reducers and queries share a name.
+    pub tables: Vec<Table>,
+    /// Reducers, sorted by name.
+    pub reducers: Vec<Reducer>,
+    /// Queries, sorted by name.
+    pub queries: Vec<Query>,
+}
+
+/// How long a table's rows live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TableKind {
+    /// Until deleted.
+    #[default]
+    Durable = 1,
+    /// Until their session ends.
+    Session = 2,
+    /// For one transaction: inserted, never updated or deleted; without indexes and numbering.
+    Event = 3,
+    /// Never stored: last values kept by the mount's leader for subscribers; without indexes and numbering, never read
+    /// by functions.
+    Volatile = 4,
+}
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The name.
+    pub name: String,
+    /// How long its rows live.
+    pub kind: TableKind,
+    /// Whether callers that reach the module may read it.
+    pub public: bool,
+    /// The version written into its rows; grows when columns are added.
+    pub version: u16,
+    /// The columns in the order of the encoding.
+    pub columns: Vec<Column>,
+    /// Columns of the primary key, by position; at least one, none added later.
+    pub primary_key: Vec<u16>,
+    /// The column that is numbered from 1 when inserted as 0; an integer column of the primary key.
+    pub auto_inc: Option<u16>,
+    /// Secondary indexes, sorted by name.
+    pub indexes: Vec<Index>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub ty: Type,
+    /// The standalone encoding of the value that older rows get; required for columns added later.
+    pub default: Option<Vec<u8>>,
+    /// The table version that introduced it, from 1; never less than that of the column before.
+    pub since: u16,
+}
+
+/// How an index is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum IndexKind {
+    /// Ordered: ranges and prefixes.
+    Btree = 1,
+    /// Equality only; iterates in key order all the same.
+    Hash = 2,
+}
+
+/// A secondary index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// The name.
+    pub name: String,
+    /// Its columns, by position.
+    pub columns: Vec<u16>,
+    /// How it is kept.
+    pub kind: IndexKind,
+    /// Whether two rows may share a key.
+    pub unique: bool,
+}
+
+/// What a reducer may touch, by table name, each list sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Tables it reads.
+    pub reads: Vec<String>,
+    /// Tables it inserts into.
+    pub inserts: Vec<String>,
+    /// Tables it updates.
+    pub updates: Vec<String>,
+    /// Tables it deletes from.
+    pub deletes: Vec<String>,
+}
+
+/// What may happen to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RowEvent {
+    /// A row came.
+    Insert = 1,
+    /// A row changed.
+    Update = 2,
+    /// A row went.
+    Delete = 3,
+}
+
+/// The event that runs a reducer; such a reducer is called by nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// The mount was created.
+    Init,
+    /// A row of an own table changed, in the same transaction. The arguments are rows of the table as structs: the
+    /// new one for `insert`, the old and the new one for `update`, the old one for `delete`.
+    OwnTable {
+        /// The table's name.
+        table: String,
+        /// What happened.
+        event: RowEvent,
+    },
+}
+
+/// A deterministic transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reducer {
+    /// The name.
+    pub name: String,
+    /// Whether any principal that reaches the module may call it.
+    pub public: bool,
+    /// The arguments.
+    pub arguments: Vec<Field>,
+    /// The answer; an empty tuple for none.
+    pub answer: Type,
+    /// The event that runs it, if it is a hook.
+    pub hook: Option<Hook>,
+    /// What it may touch; `None`: every own table.
+    pub access: Option<Access>,
+}
+
+/// A read-only function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The name.
+    pub name: String,
+    /// Whether any principal that reaches the module may call it.
+    pub public: bool,
+    /// The arguments.
+    pub arguments: Vec<Field>,
+    /// The answer.
+    pub answer: Type,
+    /// Tables it reads; `None`: every own table.
+    pub reads: Option<Vec<String>>,
+}
+
+impl Schema {
+    /// The canonical bytes of the schema: `isxs`, a u16 format version, the u32 length of the content, the first 4
+    /// bytes of the BLAKE3 of these and the content, the content.
+    ///
+    /// # Errors
+    /// `limit` or `malformed` when the schema breaks a rule of [`Schema::check`].
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        self.check()?;
+        canonical::encode(self)
+    }
+
+    /// Reads canonical bytes; refuses any other encoding and every schema that [`Schema::check`] refuses.
+    ///
+    /// # Errors
+    /// `limit` or `malformed`, naming what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let schema = canonical::decode(bytes)?;
+        schema.check()?;
+        Ok(schema)
+    }
+
+    /// Checks every rule that does not need another schema.
+    ///
+    /// # Errors
+    /// `limit` or `malformed`, naming the table, function or column and the cure.
+    pub fn check(&self) -> Result<(), Error> {
+        check::schema(self)
+    }
+
+    /// Assembles the schema from the self-describing records of a module's custom section ([`record`]), in any order.
+    ///
+    /// # Errors
+    /// `malformed` when a record is damaged, doubled or contradicts another, and as [`Schema::check`].
+    pub fn lift(section: &[u8]) -> Result<Self, Error> {
+        let schema = record::lift(section)?;
+        schema.check()?;
+        Ok(schema)
+    }
+
+    /// The table called `name`.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// The reducer called `name`.
+    pub fn reducer(&self, name: &str) -> Option<&Reducer> {
+        self.reducers.iter().find(|reducer| reducer.name == name)
+    }
+
+    /// The query called `name`.
+    pub fn query(&self, name: &str) -> Option<&Query> {
+        self.queries.iter().find(|query| query.name == name)
+    }
+}
+
+impl Table {
+    /// The signature: the first 16 bytes of BLAKE3-256 over `isx:signature:table\0` and the canonical name, columns
+    /// with their types, and primary key. Indexes, defaults and visibility may change without it.
+    pub fn signature(&self) -> Signature {
+        let mut content = Vec::new();
+        canonical::put_table_identity(&mut content, self);
+        signature_of(b"isx:signature:table\0", &content)
+    }
+
+    /// The columns that rows of `version` have: the first ones.
+    pub fn columns_at(&self, version: u16) -> &[Column] {
+        let count = self.columns.iter().take_while(|column| column.since <= version).count();
+        self.columns.get(..count).unwrap_or(&self.columns)
+    }
+
+    /// The layout of rows of `version`.
+    pub fn layout(&self, version: u16) -> Layout {
+        Layout::new(self.columns_at(version).iter().map(|column| &column.ty))
+    }
+
+    /// The position of the column called `name`.
+    pub fn column(&self, name: &str) -> Option<u16> {
+        self.columns.iter().position(|column| column.name == name).and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// The type of a row.
+    pub fn row_type(&self) -> Type {
+        let field = |column: &Column| Field { name: column.name.clone(), ty: column.ty.clone() };
+        Type::Struct(self.columns.iter().map(field).collect())
+    }
+}
+
+impl Reducer {
+    /// The signature: [`signature`] of name, arguments and answer.
+    pub fn signature(&self) -> Signature {
+        signature(&self.name, &self.arguments, &self.answer)
+    }
+}
+
+impl Query {
+    /// The signature: [`signature`] of name, arguments and answer.
+    pub fn signature(&self) -> Signature {
+        signature(&self.name, &self.arguments, &self.answer)
+    }
+}
+
+/// The signature of a function, whatever serves it: the first 16 bytes of BLAKE3-256 over `isx:signature\0`, the
+/// canonical encoding of the name, of the arguments' names and types in order, and of the answer's type.
+pub fn signature(name: &str, arguments: &[Field], answer: &Type) -> Signature {
+    let mut content = Vec::new();
+    canonical::put_name(&mut content, name);
+    canonical::put_fields(&mut content, arguments);
+    canonical::put_type(&mut content, answer);
+    signature_of(b"isx:signature\0", &content)
+}
+
+fn signature_of(domain: &[u8], content: &[u8]) -> Signature {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(domain);
+    hasher.update(content);
+    let mut signature = [0; 16];
+    hasher.finalize_xof().fill(&mut signature);
+    Signature(signature)
+}

@@ -1,0 +1,325 @@
+//! The rules of schemas.
+
+use super::canonical::{malformed, over};
+use super::{Access, Column, Hook, Index, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use crate::codec::{self, fixed_width};
+use crate::error::Error;
+use crate::key::is_key_type;
+use crate::limits::{
+    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, TABLES_MAX, TYPE_DEPTH_MAX, VALUE_BYTES_MAX,
+    VERSION_TEXT_BYTES_MAX,
+};
+use crate::types::{Field, Type};
+use alloc::format;
+use alloc::string::String;
+
+/// Names below a home that are the system's.
+const RESERVED_MODULES: [&str; 2] = ["dev", "proc"];
+/// Begins the names of the system's own members.
+const RESERVED_PREFIX: &str = "isx_";
+
+type Checked = Result<(), Error>;
+
+pub(super) fn schema(schema: &Schema) -> Checked {
+    module_name(&schema.name)?;
+    if schema.version.len() > VERSION_TEXT_BYTES_MAX {
+        return Err(over("VERSION_TEXT_BYTES_MAX", "shorten the module's version"));
+    }
+    if schema.version.is_empty() || !schema.version.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(malformed("the module's version is not visible ASCII: write it as in `1.2.0`"));
+    }
+    at_most(schema.tables.len(), TABLES_MAX, "TABLES_MAX", "the module's tables")?;
+    at_most(schema.reducers.len() + schema.queries.len(), FUNCTIONS_MAX, "FUNCTIONS_MAX", "the module's functions")?;
+    ascending(schema.tables.iter().map(|table| &table.name), "the tables")?;
+    ascending(schema.reducers.iter().map(|reducer| &reducer.name), "the reducers")?;
+    ascending(schema.queries.iter().map(|query| &query.name), "the queries")?;
+    for reducer in &schema.reducers {
+        if schema.table(&reducer.name).is_some() || schema.query(&reducer.name).is_some() {
+            return Err(shared(&reducer.name));
+        }
+    }
+    if let Some(query) = schema.queries.iter().find(|query| schema.table(&query.name).is_some()) {
+        return Err(shared(&query.name));
+    }
+    if schema.reducers.iter().filter(|reducer| reducer.hook == Some(Hook::Init)).count() > 1 {
+        return Err(malformed("the module has two init hooks: make them one"));
+    }
+    schema.tables.iter().try_for_each(table)?;
+    schema.reducers.iter().try_for_each(|one| reducer(schema, one))?;
+    schema.queries.iter().try_for_each(|one| query(schema, one))
+}
+
+fn shared(name: &str) -> Error {
+    malformed(format!("two of the module's tables, reducers and queries are called `{name}`: rename one"))
+}
+
+fn at_most(count: usize, max: usize, limit: &str, what: &str) -> Checked {
+    if count > max { Err(over(limit, &format!("{what} are {count}, at most {max} are allowed"))) } else { Ok(()) }
+}
+
+fn module_name(name: &str) -> Checked {
+    if RESERVED_MODULES.contains(&name) {
+        return Err(malformed(format!("the module's name `{name}` is reserved: use another")));
+    }
+    spelled(name, "module", |byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+fn member_name(name: &str, what: &str) -> Checked {
+    if name.starts_with(RESERVED_PREFIX) {
+        return Err(malformed(format!("the {what} name `{name}` begins with `{RESERVED_PREFIX}`, which is reserved")));
+    }
+    field_name(name, what)
+}
+
+fn field_name(name: &str, what: &str) -> Checked {
+    spelled(name, what, |byte| byte.is_ascii_lowercase())
+}
+
+/// Checks a name against `letter`, `_`, and digits but in front.
+fn spelled(name: &str, what: &str, letter: impl Fn(u8) -> bool) -> Checked {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(over("NAME_BYTES_MAX", &format!("shorten the {what} name that begins with `{name:.16}`")));
+    }
+    let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if begins && name.bytes().all(|byte| letter(byte) || byte == b'_' || byte.is_ascii_digit()) {
+        Ok(())
+    } else {
+        Err(malformed(format!("the {what} name `{name}` is not spelled with a to z, 0 to 9 and `_`, a letter first")))
+    }
+}
+
+fn ascending<'a>(names: impl Iterator<Item = &'a String> + Clone, what: &str) -> Checked {
+    for (name, next) in names.clone().zip(names.skip(1)) {
+        if name == next {
+            return Err(malformed(format!("{what} name `{name}` twice: rename or remove one")));
+        }
+        if name > next {
+            return Err(malformed(format!("{what} are not sorted: `{next}` stands after `{name}`")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an encoding of the type may have no bytes at all, ever.
+fn is_empty(ty: &Type) -> bool {
+    fixed_width(ty) == Some(0)
+}
+
+/// Checks a type that stands at `place`; `depth` is how many levels are left.
+fn ty(ty: &Type, place: &str, depth: usize) -> Checked {
+    let too_deep = || over("TYPE_DEPTH_MAX", &format!("nest {place} less, or keep parts in tables"));
+    let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+    if is_empty(ty) {
+        return Err(malformed(format!("{place} has a type without content: leave it out, or use an option of it")));
+    }
+    match ty {
+        // `option<()>` is the one place for a type without content.
+        Type::Option(inner) if **inner == Type::UNIT => depth.checked_sub(1).map(drop).ok_or_else(too_deep),
+        Type::Option(inner) | Type::List(inner) => self::ty(inner, place, depth),
+        Type::Map(key, value) => {
+            if !is_key_type(key) {
+                return Err(malformed(format!("{place} has a map whose key has no order: use another key")));
+            }
+            let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+            self::ty(key, place, depth)?;
+            self::ty(value, place, depth)
+        }
+        Type::Tuple(members) => {
+            at_most(members.len(), FIELDS_MAX, "FIELDS_MAX", &format!("the members of {place}"))?;
+            members.iter().try_for_each(|member| self::ty(member, place, depth))
+        }
+        Type::Struct(members) => fields(members, place, depth),
+        Type::Enum(variants) => {
+            at_most(variants.len(), FIELDS_MAX, "FIELDS_MAX", &format!("the variants of {place}"))?;
+            if variants.is_empty() {
+                return Err(malformed(format!("{place} has an enum without variants: give it one")));
+            }
+            if !variants.is_sorted_by(|a, b| a.tag < b.tag) {
+                return Err(malformed(format!("{place} has an enum whose tags do not ascend: sort them, each once")));
+            }
+            for (index, variant) in variants.iter().enumerate() {
+                spelled(&variant.name, "variant", |byte| byte.is_ascii_alphabetic())?;
+                if variants.iter().take(index).any(|before| before.name == variant.name) {
+                    return Err(malformed(format!("{place} has two variants called `{}`", variant.name)));
+                }
+                fields(&variant.fields, place, depth)?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn fields(fields: &[Field], place: &str, depth: usize) -> Checked {
+    at_most(fields.len(), FIELDS_MAX, "FIELDS_MAX", &format!("the fields of {place}"))?;
+    for (index, field) in fields.iter().enumerate() {
+        field_name(&field.name, "field")?;
+        if fields.iter().take(index).any(|before| before.name == field.name) {
+            return Err(malformed(format!("{place} has two fields called `{}`: rename one", field.name)));
+        }
+        ty(&field.ty, place, depth)?;
+    }
+    Ok(())
+}
+
+fn table(table: &Table) -> Checked {
+    let name = &table.name;
+    member_name(name, "table")?;
+    at_most(table.columns.len(), FIELDS_MAX, "FIELDS_MAX", &format!("the columns of `{name}`"))?;
+    at_most(table.indexes.len(), INDEXES_MAX, "INDEXES_MAX", &format!("the indexes of `{name}`"))?;
+    if table.version == 0 {
+        return Err(malformed(format!("table `{name}` has version 0: versions begin with 1")));
+    }
+    let mut since = 1;
+    for (index, column) in table.columns.iter().enumerate() {
+        self::column(table, column, since)?;
+        since = column.since;
+        if table.columns.iter().take(index).any(|before| before.name == column.name) {
+            return Err(malformed(format!("table `{name}` has two columns called `{}`: rename one", column.name)));
+        }
+    }
+    let slots_bytes = codec::slots_of(table.columns.iter().map(|column| &column.ty));
+    if codec::VERSION_BYTES + slots_bytes > VALUE_BYTES_MAX {
+        return Err(over("VALUE_BYTES_MAX", &format!("no row of `{name}` fits: split the table")));
+    }
+    key_columns(table, &table.primary_key, "primary key")?;
+    for &position in &table.primary_key {
+        if table.columns.get(usize::from(position)).is_some_and(|column| column.since > 1) {
+            return Err(malformed(format!("the primary key of `{name}` has a column that was added later")));
+        }
+    }
+    if let Some(position) = table.auto_inc {
+        let column = table.columns.get(usize::from(position));
+        if !table.primary_key.contains(&position) || !column.is_some_and(|column| is_integer(&column.ty)) {
+            return Err(malformed(format!("auto_inc of `{name}` is on no integer column of the primary key")));
+        }
+    }
+    ascending(table.indexes.iter().map(|index| &index.name), &format!("the indexes of `{name}`"))?;
+    table.indexes.iter().try_for_each(|one| index(table, one))?;
+    let keeps = matches!(table.kind, TableKind::Durable | TableKind::Session);
+    if !keeps && (table.auto_inc.is_some() || !table.indexes.is_empty()) {
+        return Err(malformed(format!(
+            "table `{name}` keeps no rows, so it has no indexes and no auto_inc: remove them"
+        )));
+    }
+    Ok(())
+}
+
+fn column(table: &Table, column: &Column, since: u16) -> Checked {
+    let place = format!("column `{}.{}`", table.name, column.name);
+    field_name(&column.name, "column")?;
+    ty(&column.ty, &place, TYPE_DEPTH_MAX)?;
+    if column.since < since || column.since > table.version {
+        return Err(malformed(format!(
+            "{place} is there since version {}, which is not from {since} to the table's {}: add columns at the end and \
+             raise the version",
+            column.since, table.version
+        )));
+    }
+    match &column.default {
+        Some(default) => codec::validate(&column.ty, default)
+            .map_err(|error| malformed(format!("the default of {place} is no value of its type: {error}"))),
+        None if column.since > 1 => {
+            Err(malformed(format!("{place} was added later and has no default for the older rows: give it one")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn key_columns(table: &Table, columns: &[u16], what: &str) -> Checked {
+    let name = &table.name;
+    if columns.is_empty() {
+        return Err(malformed(format!("the {what} of `{name}` has no column: give it one")));
+    }
+    for (index, position) in columns.iter().enumerate() {
+        let Some(column) = table.columns.get(usize::from(*position)) else {
+            return Err(malformed(format!("the {what} of `{name}` names column {position}, which is not there")));
+        };
+        if columns.iter().take(index).any(|before| before == position) {
+            return Err(malformed(format!("the {what} of `{name}` has column `{}` twice", column.name)));
+        }
+        if !is_key_type(&column.ty) {
+            return Err(malformed(format!("the {what} of `{name}` has column `{}`, which has no order", column.name)));
+        }
+    }
+    Ok(())
+}
+
+fn index(table: &Table, index: &Index) -> Checked {
+    field_name(&index.name, "index")?;
+    key_columns(table, &index.columns, &format!("index `{}`", index.name))
+}
+
+fn is_integer(ty: &Type) -> bool {
+    use Type::{I8, I16, I32, I64, I128, U8, U16, U32, U64, U128};
+    matches!(ty, U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128)
+}
+
+fn function(name: &str, arguments: &[Field], answer: &Type) -> Checked {
+    member_name(name, "function")?;
+    fields(arguments, &format!("an argument of `{name}`"), TYPE_DEPTH_MAX)?;
+    if *answer == Type::UNIT { Ok(()) } else { ty(answer, &format!("the answer of `{name}`"), TYPE_DEPTH_MAX) }
+}
+
+fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
+    function(&reducer.name, &reducer.arguments, &reducer.answer)?;
+    if let Some(hook) = &reducer.hook {
+        self::hook(schema, reducer, hook)?;
+    }
+    let Some(Access { reads, inserts, updates, deletes }) = &reducer.access else { return Ok(()) };
+    let name = &reducer.name;
+    tables(schema, name, "reads", reads, |kind| kind != TableKind::Volatile)?;
+    tables(schema, name, "inserts", inserts, |_| true)?;
+    tables(schema, name, "updates", updates, |kind| kind != TableKind::Event)?;
+    tables(schema, name, "deletes", deletes, |kind| kind != TableKind::Event)
+}
+
+fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
+    let name = &reducer.name;
+    let Hook::OwnTable { table, event } = hook else {
+        if reducer.arguments.is_empty() {
+            return Ok(());
+        }
+        return Err(malformed(format!("the init hook `{name}` takes arguments, which nobody gives: remove them")));
+    };
+    let Some(table) = schema.table(table) else {
+        return Err(malformed(format!("hook `{name}` is on table `{table}`, which the module has not")));
+    };
+    let happens = match table.kind {
+        TableKind::Durable | TableKind::Session => true,
+        TableKind::Event => *event == RowEvent::Insert,
+        TableKind::Volatile => false,
+    };
+    if !happens {
+        return Err(malformed(format!("hook `{name}` is on an event that table `{}` never has", table.name)));
+    }
+    let rows = if *event == RowEvent::Update { 2 } else { 1 };
+    let row = table.row_type();
+    if reducer.arguments.len() != rows || reducer.arguments.iter().any(|argument| argument.ty != row) {
+        let takes = if rows == 2 { "the old and the new row" } else { "one row" };
+        return Err(malformed(format!("hook `{name}` takes {takes} of table `{}` and nothing else", table.name)));
+    }
+    Ok(())
+}
+
+fn query(schema: &Schema, query: &Query) -> Checked {
+    function(&query.name, &query.arguments, &query.answer)?;
+    let keeps = |kind| matches!(kind, TableKind::Durable | TableKind::Session);
+    query.reads.iter().try_for_each(|reads| tables(schema, &query.name, "reads", reads, keeps))
+}
+
+fn tables(schema: &Schema, function: &str, what: &str, names: &[String], may: impl Fn(TableKind) -> bool) -> Checked {
+    ascending(names.iter(), &format!("the {what} of `{function}`"))?;
+    for name in names {
+        match schema.table(name) {
+            None => {
+                return Err(malformed(format!("`{function}` declares {what} of `{name}`, which the module has not")));
+            }
+            Some(table) if !may(table.kind) => {
+                return Err(malformed(format!("`{function}` declares {what} of `{name}`, whose kind has none")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
