@@ -1,0 +1,112 @@
+//! The seam between the replicated machine and whatever runs module code.
+
+use crate::{Changes, Database};
+use isx_row::{ContentHash, Error, Principal, Revision, SessionId, Signature, Time};
+
+/// What decides whether two executors end in the same state: engine, its configuration, compile target with named
+/// features, fuel table, codecs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ExecutionId(pub [u8; 32]);
+
+/// What an entry gives to each of its calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryContext {
+    /// Log time.
+    pub time: Time,
+    /// The entry's randomness; each call's stream is derived from it and the call's place.
+    pub seed: [u8; 32],
+}
+
+/// Why a function runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody called it.
+    Call,
+    /// The mount was created; runs the `init` hook if the module has one.
+    Init,
+}
+
+/// One call of a reducer or query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invocation<'a> {
+    /// Why it runs.
+    pub cause: Cause,
+    /// The function's name; empty for `Init`.
+    pub name: &'a str,
+    /// The signature the caller was typed against; [`Signature::ANY`] for callers that read the schema.
+    pub signature: Signature,
+    /// The encoded arguments.
+    pub arguments: &'a [u8],
+    /// Who calls.
+    pub caller: Principal,
+    /// Whether the caller holds a reference the owner gave: private members answer to it alone.
+    pub trusted: bool,
+    /// The session, if any.
+    pub session: Option<SessionId>,
+    /// The call's place within its entry: part of its random stream, so that batches can be cut anywhere.
+    pub place: u64,
+    /// Fuel it may use.
+    pub fuel_max: u64,
+}
+
+/// What a call did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Executed {
+    /// The encoded answer, or why everything was rolled back. `Code::Application` carries the module's own error in
+    /// [`Executed::detail`].
+    pub outcome: Result<Vec<u8>, Error>,
+    /// The module's own typed error, encoded.
+    pub detail: Option<Vec<u8>>,
+    /// Fuel used; equal on every replica.
+    pub fuel: u64,
+    /// The rows it changed; empty after an error.
+    pub changes: Changes,
+    /// Lines it logged, bounded: (level, text). Not replicated state.
+    pub log: Vec<(u8, String)>,
+}
+
+/// Why calls can not be executed here and now. Never an answer to a caller: the replica waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The module's code is not here yet.
+    NoCode(ContentHash),
+    /// The call at this position killed its process twice.
+    Poisoned {
+        /// Position in the list given to [`Executor::execute`].
+        position: usize,
+    },
+}
+
+/// Runs module code. Deterministic: equal databases, contexts and calls give equal results wherever the execution ids
+/// are equal, however the calls are cut into lists.
+pub trait Executor: Send + Sync + 'static {
+    /// The execution id.
+    fn execution_id(&self) -> ExecutionId;
+
+    /// Whether the code is here, compiled.
+    fn has(&self, code: &ContentHash) -> bool;
+
+    /// Executes calls in order, each one transaction on `root`: committed with its outcome, or rolled back.
+    ///
+    /// # Errors
+    /// [`Hold`] when the replica must wait; `root` is unchanged then.
+    fn execute(
+        &self,
+        code: &ContentHash,
+        root: &mut Database,
+        entry: &EntryContext,
+        calls: &[Invocation<'_>],
+    ) -> Result<Vec<Executed>, Hold>;
+
+    /// Runs a query on a version. `at` is the version's log time; random is refused.
+    ///
+    /// # Errors
+    /// The query's own failure, or `busy` when the code is not here.
+    fn query(
+        &self,
+        code: &ContentHash,
+        root: &Database,
+        at: (Revision, Time),
+        call: &Invocation<'_>,
+    ) -> Result<Vec<u8>, Error>;
+}

@@ -1,0 +1,10 @@
+//! The store against a naive model, and what it refuses.
+
+#![allow(clippy::unwrap_used, reason = "these are tests, in their functions beside the test functions too")]
+
+mod changes;
+mod model;
+mod snapshots;
+mod tables;
+mod transactions;
+mod upgrades;
