@@ -1,0 +1,294 @@
+//! The executor: modules that are here, and calls on them.
+
+use crate::cache::Cache;
+use crate::code::{Code, Function};
+use crate::compile::{Compile, CompileHere};
+use crate::component::read_schema;
+use crate::engine;
+use crate::host::{Context, Tables};
+use crate::instance::{Attempt, Ended, Work};
+use crate::limits::{ARTIFACT_BYTES_MAX, CALL_FUEL_MAX};
+use crate::permits::Permit;
+use crate::poison::{CallId, Mark, Marked, MemoryMark, NoTrial, Suspect, Suspects, Trial, Verdict};
+use crate::random::Random;
+use crate::series::Series;
+use isx_row::limits::VALUE_BYTES_MAX;
+use isx_row::schema::Schema;
+use isx_row::{Code as ErrorCode, ContentHash, Error, Revision, Signature, Time};
+use isx_store::{Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// The encoded answer of a function that answers nothing: version 0, and a record of one empty tuple.
+const NOTHING: [u8; 2] = [0, 0];
+
+/// What an executor needs of its process.
+#[derive(Clone)]
+pub struct Ports {
+    /// Compiles components.
+    pub compile: Arc<dyn Compile>,
+    /// Runs suspects.
+    pub trial: Arc<dyn Trial>,
+    /// Names the calls being applied.
+    pub mark: Arc<dyn Mark>,
+    /// Keeps compiled code; without it every start compiles again.
+    pub cache: Option<Cache>,
+}
+
+impl Ports {
+    /// Twins in this process, which need no child and no file: for tests, simulators and embedders.
+    pub fn here() -> Self {
+        Self {
+            compile: Arc::new(CompileHere::default()),
+            trial: Arc::new(NoTrial),
+            mark: Arc::new(MemoryMark::default()),
+            cache: None,
+        }
+    }
+}
+
+/// Runs the calls of modules. See [`Executor`]; its functions want a thread with
+/// [`THREAD_STACK_BYTES`](crate::limits::THREAD_STACK_BYTES) of stack.
+pub struct Exec {
+    ports: Ports,
+    id: ExecutionId,
+    suspects: Suspects,
+    codes: RwLock<BTreeMap<ContentHash, Arc<Code>>>,
+}
+
+impl fmt::Debug for Exec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exec").field("id", &self.id).field("suspects", &self.suspects).finish_non_exhaustive()
+    }
+}
+
+impl Exec {
+    /// An executor without modules. Reads the mark that the life before left.
+    ///
+    /// # Errors
+    /// `unsupported` when this machine can not run the engine: its processor or system is another.
+    pub fn new(ports: Ports) -> Result<Self, Error> {
+        let id = engine::execution_id()?;
+        let suspects = Suspects::read(&*ports.mark);
+        Ok(Self { ports, id, suspects, codes: RwLock::default() })
+    }
+
+    /// Checks a module's component, compiles it unless the cache has it, and has it from then on. Blocks for as long as
+    /// compiling takes. Adding it again changes nothing.
+    ///
+    /// # Errors
+    /// As [`read_schema`] and [`Compile::compile`]; `malformed` when the component contradicts its schema or the guest
+    /// contract.
+    pub fn add(&self, component: &[u8]) -> Result<(ContentHash, Arc<Schema>), Error> {
+        let hash = ContentHash::of(component);
+        if let Some(code) = self.code(&hash) {
+            return Ok((hash, Arc::clone(&code.schema)));
+        }
+        let schema = read_schema(component)?;
+        let code = Arc::new(self.load(&hash, schema, component)?);
+        let schema = Arc::clone(&code.schema);
+        self.codes.write().unwrap_or_else(PoisonError::into_inner).insert(hash, code);
+        Ok((hash, schema))
+    }
+
+    /// Forgets a module; calls that run go on.
+    pub fn remove(&self, code: &ContentHash) {
+        self.codes.write().unwrap_or_else(PoisonError::into_inner).remove(code);
+    }
+
+    /// The schema of a module that is here.
+    pub fn schema(&self, code: &ContentHash) -> Option<Arc<Schema>> {
+        self.code(code).map(|code| Arc::clone(&code.schema))
+    }
+
+    fn code(&self, code: &ContentHash) -> Option<Arc<Code>> {
+        self.codes.read().unwrap_or_else(PoisonError::into_inner).get(code).cloned()
+    }
+
+    fn load(&self, hash: &ContentHash, schema: Schema, component: &[u8]) -> Result<Code, Error> {
+        let cached = self.ports.cache.as_ref().and_then(|cache| cache.get(hash, &self.id));
+        if let Some(code) = cached.and_then(|artifact| Code::new(schema.clone(), &artifact).ok()) {
+            return Ok(code);
+        }
+        let artifact = self.ports.compile.compile(component)?;
+        if artifact.len() > ARTIFACT_BYTES_MAX {
+            return Err(Error::new(
+                ErrorCode::Limit,
+                format!("the compiled code is larger than ARTIFACT_BYTES_MAX ({ARTIFACT_BYTES_MAX})"),
+            ));
+        }
+        let code = Code::new(schema, &artifact)?;
+        if let Some(cache) = &self.ports.cache {
+            // A cache that can not be written costs the next start some time and nobody anything else.
+            drop(cache.put(hash, &self.id, &artifact));
+        }
+        Ok(code)
+    }
+}
+
+impl Executor for Exec {
+    fn execution_id(&self) -> ExecutionId {
+        self.id
+    }
+
+    fn has(&self, code: &ContentHash) -> bool {
+        self.code(code).is_some()
+    }
+
+    fn execute(
+        &self,
+        hash: &ContentHash,
+        root: &mut Database,
+        entry: &EntryContext,
+        calls: &[Invocation<'_>],
+    ) -> Result<Vec<Executed>, Hold> {
+        let code = self.code(hash).ok_or(Hold::NoCode(*hash))?;
+        let permit = Permit::wait();
+        // A clone of the root makes every change copy, so it is kept only when the list may have to be given back.
+        let before = self.suspects.any_of(entry).then(|| root.clone());
+        let mut list = List {
+            exec: self,
+            hash,
+            entry,
+            permit,
+            series: Series::new(Arc::clone(&code), Tables::to_change(&code, std::mem::take(root))),
+            code,
+        };
+        let executed = calls.iter().enumerate().map(|(position, call)| list.run(position, call)).collect();
+        let tables = list.end();
+        *root = match (&executed, before) {
+            (Err(_), Some(before)) => before,
+            _ => tables.into_database(),
+        };
+        executed
+    }
+
+    fn query(
+        &self,
+        hash: &ContentHash,
+        root: &Database,
+        (_, time): (Revision, Time),
+        call: &Invocation<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        let code = self
+            .code(hash)
+            .ok_or_else(|| Error::new(ErrorCode::Busy, format!("the module's code {hash} is not here yet")))?;
+        let function = code.query(call.name).filter(|query| call.trusted || query.public);
+        let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)))?;
+        check(function, call)?;
+        let context = Context { caller: call.caller, session: call.session, time, random: None };
+        let work = Work { function, arguments: call.arguments, context, fuel_max: call.fuel_max.min(CALL_FUEL_MAX) };
+        let _permit = Permit::wait();
+        let attempt = Series::new(Arc::clone(&code), Tables::to_read(&code, root.clone())).run(&work);
+        attempt.outcome.map_err(|(Ended::Refused(error, _) | Ended::Broken(error))| error)
+    }
+}
+
+/// The calls of one list, as they run.
+struct List<'a> {
+    exec: &'a Exec,
+    hash: &'a ContentHash,
+    entry: &'a EntryContext,
+    code: Arc<Code>,
+    series: Series,
+    // After the instance, which it permits.
+    permit: Permit,
+}
+
+impl List<'_> {
+    fn run(&mut self, position: usize, call: &Invocation<'_>) -> Result<Executed, Hold> {
+        let code = Arc::clone(&self.code);
+        let function = match resolve(&code, call) {
+            Ok(Some(function)) => function,
+            Ok(None) => return Ok(executed(Ok(NOTHING.to_vec()), None)),
+            Err(error) => return Ok(executed(Err(error), None)),
+        };
+        let id = CallId { seed: self.entry.seed, place: call.place };
+        let deaths = self.exec.suspects.deaths(&id);
+        if deaths > 0 {
+            self.try_suspect(id, deaths, call).map_err(|()| Hold::Poisoned { position })?;
+        }
+        let mark = &*self.exec.ports.mark;
+        mark.set(self.permit.0, Some(&Marked { call: id, deaths }));
+        let context = Context {
+            caller: call.caller,
+            session: call.session,
+            time: self.entry.time,
+            random: Some(Random::new(self.entry, call.place)),
+        };
+        let work = Work { function, arguments: call.arguments, context, fuel_max: call.fuel_max.min(CALL_FUEL_MAX) };
+        // A suspect runs as it did in its trial.
+        let attempt = if deaths > 0 { self.series.run_fresh(&work) } else { self.series.run(&work) };
+        if deaths > 0 {
+            self.exec.suspects.clear(mark, &id);
+        }
+        let Attempt { outcome, fuel, log } = attempt;
+        let (outcome, detail) = match outcome {
+            Ok(answer) => (Ok(answer), None),
+            Err(Ended::Refused(error, detail)) => (Err(error), detail),
+            Err(Ended::Broken(error)) => (Err(error), None),
+        };
+        let changes = self.series.tables.commit();
+        Ok(Executed { outcome, detail, fuel, changes, log })
+    }
+
+    /// Sends a suspect ahead.
+    fn try_suspect(&self, id: CallId, deaths: u32, call: &Invocation<'_>) -> Result<(), ()> {
+        if Suspects::is_poisoned(deaths) {
+            return Err(());
+        }
+        let root = self.series.tables.root().cloned().unwrap_or_default();
+        let suspect = Suspect { code: self.hash, root: &root, entry: self.entry, call };
+        match self.exec.ports.trial.run(&suspect) {
+            Verdict::Survived => Ok(()),
+            Verdict::Died => {
+                self.exec.suspects.condemn(&*self.exec.ports.mark, id);
+                Err(())
+            }
+        }
+    }
+
+    fn end(self) -> Tables {
+        self.exec.ports.mark.set(self.permit.0, None);
+        self.series.tables
+    }
+}
+
+fn executed(outcome: Result<Vec<u8>, Error>, detail: Option<Vec<u8>>) -> Executed {
+    Executed { outcome, detail, fuel: 0, changes: Changes::default(), log: Vec::new() }
+}
+
+/// Finds the reducer that a call is for and checks what can be checked before the guest sees it; none for an `init` that
+/// the module does not have.
+fn resolve<'a>(code: &'a Code, call: &Invocation<'_>) -> Result<Option<&'a Function>, Error> {
+    if call.cause == Cause::Init {
+        return Ok(code.init());
+    }
+    let function = code.reducer(call.name).filter(|reducer| call.trusted || reducer.public);
+    let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("reducer {:.64}", call.name)))?;
+    if function.is_hook {
+        return Err(Error::new(
+            ErrorCode::Denied,
+            format!("{} is a hook: its event runs it and nothing else", function.name),
+        ));
+    }
+    check(function, call)?;
+    Ok(Some(function))
+}
+
+/// Checks signature and arguments.
+fn check(function: &Function, call: &Invocation<'_>) -> Result<(), Error> {
+    if call.signature != Signature::ANY && call.signature != function.signature {
+        return Err(Error::new(ErrorCode::StaleBindings, format!("{} has other types now", function.name)));
+    }
+    let refuse = |why: &str| Err(Error::new(ErrorCode::BadArguments, format!("{}: {why}", function.name)));
+    if call.arguments.len() > VALUE_BYTES_MAX {
+        return refuse("the arguments are larger than VALUE_BYTES_MAX");
+    }
+    match function.arguments.validate(call.arguments) {
+        Ok(0) => Ok(()),
+        Ok(_) => refuse("the version of arguments is 0"),
+        Err(error) => refuse(&error.to_string()),
+    }
+}
