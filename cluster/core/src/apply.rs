@@ -1,0 +1,483 @@
+//! Applying an entry: requests in order, the calls of a mount together.
+//!
+//! Calls of one mount that stand together, or with calls of other mounts only between them, go to the executor as one
+//! list; mounts do not see each other, so this is the same as one by one. Before a list runs, every call of it is
+//! admitted in order on a copy of the mount's sessions; a call whose admission depends on what earlier ones do (it asks
+//! for a revision not reached yet) begins a new list.
+//!
+//! A list that is held has changed nothing. An entry with more than one list, or with other requests, is applied on
+//! the group after a clone of it was put aside; an entry of one list needs none, and so makes the maps copy nothing.
+
+use crate::entry::{Effect, Entry, Mode, Record};
+use crate::group::{Content, Group, MountsGroup, TreeGroup};
+use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
+use crate::mount::{Mount, outcome};
+use crate::outcome::Outcome;
+use crate::request::{ModuleRecord, ReducerCall, Request};
+use crate::session::Admission;
+use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, Sequence, SessionId, Time};
+use isx_store::{Executed, Executor, Invocation};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Where what a call does comes from.
+pub(crate) enum Engine<'a> {
+    /// It is executed.
+    Execute(&'a dyn Executor),
+    /// It is executed, call by call, and what it does is written down by position.
+    Record(&'a dyn Executor, BTreeMap<usize, Effect>),
+    /// The entry says it.
+    Install,
+}
+
+/// One entry being applied.
+pub(crate) struct Run<'a> {
+    pub(crate) index: u64,
+    pub(crate) entry: &'a Entry,
+    /// Calls that are passed over: (index, position).
+    pub(crate) skips: &'a BTreeSet<(u64, u32)>,
+    pub(crate) engine: Engine<'a>,
+    time: Time,
+    outcomes: Vec<Outcome>,
+    effects: Effects,
+}
+
+/// A call of the entry.
+struct Work<'a> {
+    position: usize,
+    record: &'a Record,
+    call: &'a ReducerCall,
+}
+
+/// What was decided of a call before its list runs.
+enum Plan {
+    /// It is the next of the list.
+    Execute,
+    /// Its outcome is that of the call at this position, which is of the same list or done.
+    Copy(usize),
+    /// Its outcome is known, and kept if it has a session.
+    Settled(Outcome),
+}
+
+/// Whether the entry can be held only before it has changed anything: one list of one mount.
+pub(crate) fn is_one_list(group: &Group, entry: &Entry) -> bool {
+    let Some(Record { request: Request::Call(first), .. }) = entry.records.first() else { return false };
+    let revision = group.mount(&first.mount).map(|mount| mount.revision);
+    entry.mode == Mode::Calls
+        && entry.records.iter().all(|record| match &record.request {
+            Request::Call(call) => call.mount == first.mount && call.revision_min <= revision,
+            _ => false,
+        })
+}
+
+/// Whether the entry can be applied here: everything that can be known before it is begun.
+pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Executor) -> Result<(), Hold> {
+    if index <= group.applied {
+        return Err(Hold::Applied { applied: group.applied });
+    }
+    if entry.header.level > crate::group::FEATURE_LEVEL {
+        return Err(Hold::Level { needs: entry.header.level });
+    }
+    if entry.mode == Mode::Effects {
+        return Ok(());
+    }
+    let mut checked = BTreeSet::new();
+    for record in &entry.records {
+        if let Some(code) = needed(group, &record.request)
+            && checked.insert(code)
+        {
+            if entry.header.execution != executor.execution_id() {
+                return Err(Hold::Execution { entry: entry.header.execution, here: executor.execution_id() });
+            }
+            if !executor.has(&code) {
+                return Err(Hold::NoCode(code));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The code without which a request can not be applied.
+fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
+    match request {
+        Request::Call(call) => group.mount(&call.mount).map(|mount| mount.module.code),
+        Request::CreateMount { mount, module, .. } => match &group.content {
+            Content::Mounts(mounts) => {
+                let new = !mounts.mounts.contains_key(mount) && mounts.check_new(mount).is_ok();
+                new.then_some(module.code)
+            }
+            Content::Tree(_) => None,
+        },
+        Request::Upgrade { mount, module, .. } => {
+            group.mount(mount).filter(|mount| mount.module != *module).map(|_| module.code)
+        }
+        _ => None,
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(index: u64, entry: &'a Entry, skips: &'a BTreeSet<(u64, u32)>, engine: Engine<'a>) -> Self {
+        let outcomes = vec![Outcome::Done; entry.records.len()];
+        Self { index, entry, skips, engine, time: Time(0), outcomes, effects: Effects::default() }
+    }
+
+    /// Applies the entry.
+    ///
+    /// # Errors
+    /// The hold; of an entry that [`is_one_list`] the group is as it was then.
+    pub(crate) fn apply(mut self, group: &mut Group) -> Result<(Applied, Engine<'a>), Hold> {
+        self.time = group.time.max(self.entry.header.time);
+        let entry = self.entry;
+        let mut position = 0;
+        while let Some(record) = entry.records.get(position) {
+            match (&record.request, &mut group.content) {
+                (Request::Call(_), content) => {
+                    let end = self.calls(position, content)?;
+                    position = end;
+                    continue;
+                }
+                (Request::Raise { level }, _) => {
+                    self.outcomes[position] = raise(&mut group.level, *level);
+                }
+                (Request::Skip { index, .. }, _) if *index >= self.index => {
+                    self.outcomes[position] =
+                        Outcome::refused(Code::BadArguments, "only a call of an earlier entry is passed over");
+                }
+                (Request::Skip { .. }, _) => (),
+                (request, Content::Tree(tree)) => self.outcomes[position] = self.tree(tree, request),
+                (request, Content::Mounts(mounts)) => {
+                    self.outcomes[position] = self.mounts(mounts, position, record.nonce, request)?;
+                }
+            }
+            position += 1;
+        }
+        group.time = self.time;
+        group.level = group.level.max(self.entry.header.level);
+        group.applied = self.index;
+        let Self { index, time, outcomes, effects, engine, .. } = self;
+        Ok((Applied { index, time, outcomes, effects }, engine))
+    }
+
+    fn tree(&mut self, group: &mut TreeGroup, request: &Request) -> Outcome {
+        let before = group.tree.revision();
+        let outcome = match request {
+            Request::Tree { caller, operation } => match group.tree.apply(caller, operation) {
+                Ok(reply) => Outcome::Tree(reply),
+                Err(error) => Outcome::Refused(error),
+            },
+            Request::Join { peer, home, alias, addresses } => group.join(*peer, *home, alias, addresses),
+            Request::Leave { peer } => group.leave(*peer),
+            Request::Tick => Outcome::Done,
+            _ => Outcome::refused(Code::BadArguments, "the tree's group keeps no mounts"),
+        };
+        self.effects.tree.extend(group.tree.log_after(before).cloned());
+        outcome
+    }
+
+    fn mounts(
+        &mut self,
+        group: &mut MountsGroup,
+        position: usize,
+        nonce: u64,
+        request: &Request,
+    ) -> Result<Outcome, Hold> {
+        Ok(match request {
+            Request::CreateMount { mount, incarnation, module, creator } => {
+                return self.create(group, position, nonce, (*mount, *incarnation, *creator), module);
+            }
+            Request::DropMount { mount } => {
+                let had = group.mounts.contains_key(mount);
+                let outcome = group.drop_mount(*mount, self.time);
+                if had && !group.mounts.contains_key(mount) {
+                    self.effects.dropped.push(*mount);
+                }
+                outcome
+            }
+            Request::Upgrade { mount, expected, module } => self.upgrade(group, mount, expected, module),
+            Request::Tick => {
+                group.tick(self.time);
+                Outcome::Done
+            }
+            _ => Outcome::refused(Code::BadArguments, "the group keeps mounts, not the tree"),
+        })
+    }
+
+    fn create(
+        &mut self,
+        group: &mut MountsGroup,
+        position: usize,
+        nonce: u64,
+        (id, incarnation, creator): (MountId, Incarnation, Principal),
+        module: &Arc<ModuleRecord>,
+    ) -> Result<Outcome, Hold> {
+        if let Some(slot) = group.mounts.get(&id) {
+            return Ok(match &slot.mount {
+                mount if mount.incarnation == incarnation => mounted(mount),
+                _ => Outcome::refused(Code::Taken, "the mount is there with another incarnation"),
+            });
+        }
+        let made = group.check_new(&id).and_then(|()| Mount::new(id, incarnation, Arc::clone(module), creator));
+        let mut mount = match made {
+            Ok(mount) => mount,
+            Err(error) => return Ok(Outcome::Refused(error)),
+        };
+        if self.skips.contains(&(self.index, position as u32)) {
+            return Ok(skipped());
+        }
+        let init = mount.init(nonce);
+        let executed = self.execute(&mut mount, &[position], &[init])?;
+        for done in executed {
+            match outcome(&done.outcome, done.detail.as_ref(), mount.revision.next()) {
+                Outcome::Answer { .. } | Outcome::Large { revision: Some(_), .. } => self.commit(&mut mount, done),
+                // A mount whose `init` fails is not made; whoever drives its creation removes it again.
+                failed => return Ok(failed),
+            }
+        }
+        let outcome = mounted(&mount);
+        group.put(mount);
+        Ok(outcome)
+    }
+
+    fn upgrade(
+        &mut self,
+        group: &mut MountsGroup,
+        id: &MountId,
+        expected: &ContentHash,
+        module: &Arc<ModuleRecord>,
+    ) -> Outcome {
+        let Some(slot) = group.mounts.get(id) else { return no_mount() };
+        if slot.mount.module == *module {
+            return mounted(&slot.mount);
+        }
+        if slot.mount.module.code != *expected {
+            return Outcome::refused(Code::Conflict, "the mount has other code than expected");
+        }
+        let mut mount = Mount::clone(&slot.mount);
+        if let Err(error) = mount.upgrade(Arc::clone(module)) {
+            return Outcome::Refused(error);
+        }
+        mount.commit(self.time, isx_store::Changes::default());
+        let outcome = mounted(&mount);
+        self.effects.of(&mount);
+        group.put(mount);
+        outcome
+    }
+
+    /// Applies the calls that begin at a position, up to a request that is none; gives where that is.
+    fn calls(&mut self, begin: usize, content: &mut Content) -> Result<usize, Hold> {
+        let entry = self.entry;
+        let mut by_mount: BTreeMap<MountId, Vec<Work<'a>>> = BTreeMap::new();
+        let mut end = begin;
+        while let Some(record) = entry.records.get(end)
+            && let Request::Call(call) = &record.request
+        {
+            by_mount.entry(call.mount).or_default().push(Work { position: end, record, call });
+            end += 1;
+        }
+        for (id, work) in by_mount {
+            let slot = match content {
+                Content::Mounts(group) => group.mounts.get_mut(&id),
+                Content::Tree(_) => None,
+            };
+            match slot {
+                Some(slot) => {
+                    let mount = Arc::make_mut(&mut slot.mount);
+                    let mut rest = work.as_slice();
+                    while !rest.is_empty() {
+                        rest = self.list(mount, rest)?;
+                    }
+                }
+                None => work.iter().for_each(|work| self.outcomes[work.position] = no_mount()),
+            }
+            if let Content::Mounts(group) = content {
+                group.reseal(&id);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Applies the calls of a mount that can run as one list; gives the rest.
+    ///
+    /// # Errors
+    /// The hold; the mount is as it was then.
+    fn list<'w>(&mut self, mount: &mut Mount, work: &'w [Work<'a>]) -> Result<&'w [Work<'a>], Hold> {
+        let mut sessions = mount.sessions.clone();
+        let mut admitted: BTreeMap<(SessionId, Sequence), usize> = BTreeMap::new();
+        let mut plans = Vec::with_capacity(work.len());
+        let mut positions = Vec::new();
+        let mut invocations: Vec<Invocation<'_>> = Vec::new();
+        for Work { position, record, call } in work {
+            if call.revision_min.is_some_and(|least| least > mount.revision) {
+                // What runs before may bring the mount there.
+                if !invocations.is_empty() {
+                    break;
+                }
+                let text = format!("the mount is at revision {}, before the least asked for", mount.revision);
+                plans.push((*position, Plan::Settled(Outcome::refused(Code::Conflict, text)), None));
+                continue;
+            }
+            let mut kept = None;
+            if let Some(session) = &call.session {
+                let key = (session.session, session.sequence);
+                let settled = match sessions.admit(session, &call.principal, self.time) {
+                    Ok(Admission::New) => None,
+                    Ok(Admission::Answered(outcome)) => Some(Plan::Settled(read_kept(&outcome))),
+                    Ok(Admission::Pending) => Some(match admitted.get(&key) {
+                        Some(first) => Plan::Copy(*first),
+                        None => Plan::Settled(Outcome::refused(Code::Unknown, "the call is being answered")),
+                    }),
+                    Err(error) => Some(Plan::Settled(Outcome::Refused(error))),
+                };
+                if let Some(plan) = settled {
+                    plans.push((*position, plan, None));
+                    continue;
+                }
+                admitted.insert(key, *position);
+                kept = Some(key);
+            }
+            if self.skips.contains(&(self.index, *position as u32)) {
+                plans.push((*position, Plan::Settled(skipped()), kept));
+                continue;
+            }
+            positions.push(*position);
+            invocations.push(mount.invocation(call, record.nonce));
+            plans.push((*position, Plan::Execute, kept));
+        }
+        let executed = match invocations.is_empty() {
+            true => Vec::new(),
+            false => self.execute(mount, &positions, &invocations)?,
+        };
+        mount.sessions = sessions;
+        let mut executed = executed.into_iter();
+        for (position, plan, kept) in &plans {
+            let outcome = match plan {
+                Plan::Settled(outcome) => outcome.clone(),
+                Plan::Copy(first) => as_kept(&self.outcomes[*first]),
+                Plan::Execute => {
+                    let Some(done) = executed.next() else { continue };
+                    let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
+                    self.commit(mount, done);
+                    outcome
+                }
+            };
+            if let Some((session, sequence)) = kept {
+                mount.sessions.answer(*session, *sequence, outcome.kept());
+            }
+            self.outcomes[*position] = outcome;
+        }
+        Ok(work.get(plans.len()..).unwrap_or_default())
+    }
+
+    /// Keeps what a call did: its transaction if it committed, its log lines whatever it did.
+    fn commit(&mut self, mount: &mut Mount, done: Executed) {
+        let id = mount.id;
+        self.effects.log.extend(done.log.into_iter().map(|(level, text)| LogLine { mount: id, level, text }));
+        if done.outcome.is_ok() {
+            let transaction = mount.commit(self.time, done.changes);
+            self.effects.of(mount).transactions.extend(transaction);
+        }
+    }
+
+    /// Runs calls, or installs what they did. The mount's tables are as they were when this fails.
+    fn execute(
+        &mut self,
+        mount: &mut Mount,
+        positions: &[usize],
+        invocations: &[Invocation<'_>],
+    ) -> Result<Vec<Executed>, Hold> {
+        let context = mount.context(self.time);
+        let code = mount.module.code;
+        let held = |hold, positions: &[usize]| match hold {
+            isx_store::Hold::NoCode(code) => Hold::NoCode(code),
+            isx_store::Hold::Poisoned { position } => {
+                Hold::Poisoned { position: positions.get(position).copied().unwrap_or(0) }
+            }
+        };
+        match &mut self.engine {
+            Engine::Execute(executor) => executor
+                .execute(&code, &mut mount.database, &context, invocations)
+                .map_err(|hold| held(hold, positions)),
+            Engine::Record(executor, effects) => {
+                let mut all = Vec::with_capacity(invocations.len());
+                for (position, invocation) in positions.iter().zip(invocations) {
+                    let before = mount.database.state_hash();
+                    let one = std::slice::from_ref(invocation);
+                    let executed = executor
+                        .execute(&code, &mut mount.database, &context, one)
+                        .map_err(|hold| held(hold, &[*position]))?;
+                    for done in executed {
+                        let effect = Effect {
+                            outcome: done.outcome.clone(),
+                            detail: done.detail.clone(),
+                            fuel: done.fuel,
+                            before,
+                            after: mount.database.state_hash(),
+                            changes: done.changes.clone(),
+                        };
+                        effects.insert(*position, effect);
+                        all.push(done);
+                    }
+                }
+                Ok(all)
+            }
+            Engine::Install => {
+                let install = |position: &usize| {
+                    let effect = self.entry.records.get(*position).and_then(|record| record.effect.as_ref());
+                    let diverged = Hold::Diverged { position: *position };
+                    let effect = effect.ok_or(diverged.clone())?;
+                    if mount.database.state_hash() != effect.before
+                        || mount.database.install(&effect.changes).is_err()
+                        || mount.database.state_hash() != effect.after
+                    {
+                        return Err(diverged);
+                    }
+                    Ok(Executed::from(effect))
+                };
+                positions.iter().map(install).collect()
+            }
+        }
+    }
+}
+
+impl Effects {
+    /// The effects on a mount, brought to its revision.
+    fn of(&mut self, mount: &Mount) -> &mut MountEffects {
+        let effects = self.mounts.entry(mount.id).or_insert_with(|| MountEffects {
+            incarnation: mount.incarnation,
+            revision: mount.revision,
+            transactions: Vec::new(),
+        });
+        effects.revision = mount.revision;
+        effects
+    }
+}
+
+fn raise(level: &mut u16, to: u16) -> Outcome {
+    if to > crate::group::FEATURE_LEVEL {
+        return Outcome::refused(Code::Unsupported, format!("feature level {to} is not known"));
+    }
+    *level = to.max(*level);
+    Outcome::Done
+}
+
+fn mounted(mount: &Mount) -> Outcome {
+    Outcome::Mounted { incarnation: mount.incarnation, revision: mount.revision, version: mount.version }
+}
+
+fn no_mount() -> Outcome {
+    Outcome::refused(Code::NotFound, "no such mount")
+}
+
+fn skipped() -> Outcome {
+    Outcome::refused(Code::Trap, "the call was passed over by `isx cluster skip`; it changed nothing")
+}
+
+fn read_kept(bytes: &[u8]) -> Outcome {
+    use isx_anchors::wire::Wire;
+    Outcome::from_wire(bytes).unwrap_or_else(|_| Outcome::refused(Code::Unknown, "the answer kept can not be read"))
+}
+
+/// An outcome as who asks again gets it, whether the first is of this entry or of an earlier one.
+fn as_kept(first: &Outcome) -> Outcome {
+    read_kept(&first.kept())
+}

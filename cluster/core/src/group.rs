@@ -1,0 +1,257 @@
+//! A group's replicated state: what its kind keeps, and what every kind does.
+
+use crate::limits::{MEMBERS_MAX, MOUNTS_MAX, TOMBSTONE_AGE, TOMBSTONES_MAX};
+use crate::mount::Mount;
+use crate::outcome::Outcome;
+use crate::request::{put_addresses, take_addresses};
+use imbl::OrdMap;
+use isx_anchors::sum::DigestSum;
+use isx_anchors::wire::{Reader, Wire, WireError};
+use isx_anchors::{Caller, GroupId, Name, Operation, Tree};
+use isx_row::{Code, ContentHash, Error, HomeId, MountId, Principal, Time};
+use isx_store::ExecutionId;
+use std::sync::Arc;
+
+/// The newest feature level this code knows.
+pub const FEATURE_LEVEL: u16 = 1;
+
+/// Everything replicated in a group. A clone is free.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) id: GroupId,
+    /// The index of the last entry applied.
+    pub(crate) applied: u64,
+    /// Log time.
+    pub(crate) time: Time,
+    /// The feature level.
+    pub(crate) level: u16,
+    /// The execution id under which the state was made.
+    pub(crate) execution: ExecutionId,
+    pub(crate) content: Content,
+}
+
+/// What a group keeps.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// Group 0.
+    Tree(TreeGroup),
+    /// Any other.
+    Mounts(MountsGroup),
+}
+
+/// The tree and the members.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TreeGroup {
+    pub(crate) tree: Tree,
+    pub(crate) members: OrdMap<[u8; 32], Member>,
+    sum: DigestSum,
+}
+
+/// A node of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its home.
+    pub home: HomeId,
+    /// Where it is reached.
+    pub addresses: Vec<String>,
+}
+
+/// Mounts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MountsGroup {
+    pub(crate) mounts: OrdMap<MountId, Slot>,
+    /// Dropped mounts, and when.
+    pub(crate) tombstones: OrdMap<MountId, Time>,
+    sum: DigestSum,
+}
+
+/// A mount and its digest as of the last entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) mount: Arc<Mount>,
+    digest: [u8; 32],
+}
+
+impl Group {
+    pub(crate) fn new(id: GroupId, execution: ExecutionId) -> Self {
+        let content = match id {
+            GroupId::TREE => Content::Tree(TreeGroup::default()),
+            _ => Content::Mounts(MountsGroup::default()),
+        };
+        Self { id, applied: 0, time: Time(0), level: FEATURE_LEVEL, execution, content }
+    }
+
+    /// The hash over everything replicated. Costs nothing in proportion to what is kept.
+    pub(crate) fn state_hash(&self) -> [u8; 32] {
+        let mut bytes = b"isx:group\x01".to_vec();
+        self.id.put(&mut bytes);
+        self.time.put(&mut bytes);
+        self.level.put(&mut bytes);
+        match &self.content {
+            Content::Tree(group) => {
+                group.tree.state_hash().put(&mut bytes);
+                group.sum.bytes().put(&mut bytes);
+            }
+            Content::Mounts(group) => group.sum.bytes().put(&mut bytes),
+        }
+        ContentHash::of(&bytes).digest
+    }
+
+    pub(crate) fn mount(&self, id: &MountId) -> Option<&Arc<Mount>> {
+        match &self.content {
+            Content::Mounts(group) => group.mounts.get(id).map(|slot| &slot.mount),
+            Content::Tree(_) => None,
+        }
+    }
+}
+
+/// The cluster itself, which may do what no caller may.
+fn cluster() -> Caller {
+    Caller { who: Principal::anonymous(), trusted: true }
+}
+
+impl TreeGroup {
+    pub(crate) fn join(&mut self, peer: [u8; 32], home: HomeId, alias: &Name, addresses: &[String]) -> Outcome {
+        match self.members.get(&peer) {
+            Some(member) if member.home != home => {
+                return Outcome::refused(Code::Taken, "the node is a member with another home");
+            }
+            None if self.members.len() >= MEMBERS_MAX => {
+                return Outcome::refused(Code::Limit, format!("over MEMBERS_MAX = {MEMBERS_MAX}"));
+            }
+            _ => (),
+        }
+        match self.tree.apply(&cluster(), &Operation::MakeHome { home, owner: peer, alias: alias.clone() }) {
+            Ok(reply) => {
+                self.put_member(peer, Some(Member { home, addresses: addresses.to_vec() }));
+                Outcome::Tree(reply)
+            }
+            Err(error) => Outcome::Refused(error),
+        }
+    }
+
+    pub(crate) fn leave(&mut self, peer: [u8; 32]) -> Outcome {
+        let Some(member) = self.members.get(&peer) else { return Outcome::Done };
+        let home = member.home;
+        let mounted =
+            self.tree.bindings().any(|(id, _)| self.tree.anchor(id).is_some_and(|anchor| anchor.home == Some(home)));
+        if mounted {
+            return Outcome::refused(Code::Conflict, "the node's home has mounts: adopt or remove them first");
+        }
+        self.put_member(peer, None);
+        Outcome::Done
+    }
+
+    pub(crate) fn put_member(&mut self, peer: [u8; 32], new: Option<Member>) {
+        if let Some(old) = self.members.remove(&peer) {
+            self.sum.remove(&MemberRecord(peer, old).to_wire());
+        }
+        if let Some(new) = new {
+            self.sum.add(&MemberRecord(peer, new.clone()).to_wire());
+            self.members.insert(peer, new);
+        }
+    }
+}
+
+impl MountsGroup {
+    /// Puts a mount in place.
+    pub(crate) fn put(&mut self, mount: Mount) {
+        let (id, digest) = (mount.id, mount.digest());
+        self.take(&id);
+        self.sum.add_digest(&digest);
+        self.mounts.insert(id, Slot { mount: Arc::new(mount), digest });
+    }
+
+    /// Takes a mount out, with all it holds.
+    fn take(&mut self, id: &MountId) {
+        if let Some(slot) = self.mounts.remove(id) {
+            self.sum.remove_digest(&slot.digest);
+        }
+    }
+
+    /// Brings the hash up to date with a mount that was changed in place.
+    pub(crate) fn reseal(&mut self, id: &MountId) {
+        if let Some(slot) = self.mounts.get_mut(id) {
+            self.sum.remove_digest(&slot.digest);
+            slot.digest = slot.mount.digest();
+            self.sum.add_digest(&slot.digest);
+        }
+    }
+
+    /// Whether one more mount may be made.
+    ///
+    /// # Errors
+    /// `gone` for a mount that was dropped, `limit` when there are too many.
+    pub(crate) fn check_new(&self, id: &MountId) -> Result<(), Error> {
+        if self.tombstones.contains_key(id) {
+            return Err(Error::new(Code::Gone, "the mount was dropped"));
+        }
+        if self.mounts.len() >= MOUNTS_MAX {
+            return Err(Error::new(Code::Limit, format!("over MOUNTS_MAX = {MOUNTS_MAX}")));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn drop_mount(&mut self, id: MountId, time: Time) -> Outcome {
+        if self.tombstones.contains_key(&id) {
+            return Outcome::Done;
+        }
+        if self.tombstones.len() >= TOMBSTONES_MAX {
+            return Outcome::refused(Code::Busy, format!("over TOMBSTONES_MAX = {TOMBSTONES_MAX}"));
+        }
+        self.take(&id);
+        self.put_tombstone(id, time);
+        Outcome::Done
+    }
+
+    pub(crate) fn put_tombstone(&mut self, id: MountId, time: Time) {
+        self.sum.add(&tombstone(&id, time));
+        self.tombstones.insert(id, time);
+    }
+
+    /// Does what is due: forgets idle sessions and old tombstones. Gives the mounts it touched.
+    pub(crate) fn tick(&mut self, time: Time) {
+        let ids: Vec<MountId> = self.mounts.keys().copied().collect();
+        for id in ids {
+            if let Some(slot) = self.mounts.get_mut(&id)
+                && slot.mount.sessions.is_due(time)
+            {
+                Arc::make_mut(&mut slot.mount).sessions.tick(time);
+                self.reseal(&id);
+            }
+        }
+        let old: Vec<_> = self
+            .tombstones
+            .iter()
+            .filter(|(_, dropped)| dropped.0 < time.0.saturating_sub(TOMBSTONE_AGE.0))
+            .map(|(id, dropped)| (*id, *dropped))
+            .collect();
+        for (id, dropped) in old {
+            self.sum.remove(&tombstone(&id, dropped));
+            self.tombstones.remove(&id);
+        }
+    }
+}
+
+fn tombstone(id: &MountId, time: Time) -> Vec<u8> {
+    let mut bytes = b"tombstone\0".to_vec();
+    id.put(&mut bytes);
+    time.put(&mut bytes);
+    bytes
+}
+
+/// A member in the format of snapshots and of the state hash.
+pub(crate) struct MemberRecord(pub(crate) [u8; 32], pub(crate) Member);
+
+impl Wire for MemberRecord {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+        self.1.home.put(out);
+        put_addresses(&self.1.addresses, out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let peer = Wire::take(reader)?;
+        Ok(Self(peer, Member { home: Wire::take(reader)?, addresses: take_addresses(reader)? }))
+    }
+}

@@ -1,0 +1,67 @@
+//! The machine turns a group's log into state: an entry goes in, outcomes and effects come out.
+//!
+//! A [`Request`] is what callers propose; a leader batches those that wait into an [`Entry`]; committed, every replica
+//! gives it to its [`Machine`], which answers each request with an [`Outcome`] and says what leaves for subscribers.
+//! Group 0 keeps the tree of names and the members; the others keep mounts: a module's record, its tables, the answers
+//! it owes its sessions, its change ring. A [`View`] is one version, free to hold, for queries, subscriptions and
+//! snapshots. What module code does comes from an [`isx_store::Executor`], or from the entry itself in mode `effects`.
+//!
+//! A mount is created and removed in steps over two groups: the tree reserves the path, the mount's group makes or
+//! drops the mount, the tree marks it ready or frees the path. Every step may be repeated, and a dropped mount's id is
+//! remembered, so that no late step brings it back.
+//!
+//! Knows nothing of tokio, clocks, randomness, libp2p, openraft or wasmtime: time and randomness come in entries.
+//!
+//! # Invariants
+//! - A call in a session runs once, whatever is repeated, reordered or batched: `exactly_once::*`.
+//! - State and outcomes do not depend on where batches are cut: `batches::batched_equals_unbatched`.
+//! - Installing effects ends where executing ends: `batches::effects_equal_calls`.
+//! - A hold leaves no trace: `holds::*`.
+//! - A restored snapshot goes on as the machine it was taken of; a damaged one is refused: `snapshots::*`.
+//! - Inside the ring a subscription continues without gap; outside it is told to begin again: `ring::*`.
+//! - Bytes from outside never panic and have one encoding a value: `formats::*`.
+//! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
+//!
+//! # Example
+//! ```
+//! use isx_anchors::{GroupId, Name};
+//! use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Machine, Request, twin::Twin};
+//! use isx_row::{HomeId, Time};
+//! use isx_store::Executor;
+//! use std::collections::VecDeque;
+//!
+//! let executor = Twin::default();
+//! let execution = executor.execution_id();
+//! let mut machine = Machine::new(GroupId::TREE, execution);
+//! let join = Request::Join { peer: [7; 32], home: HomeId([1; 16]), alias: Name::new("beta")?, addresses: vec![] };
+//!
+//! let header = EntryHeader { level: FEATURE_LEVEL, execution, time: Time(1) };
+//! let (_, bytes) = Entry::fill(header, &[0; 32], &mut VecDeque::from([join]));
+//! machine.apply(1, &Entry::decode(&bytes)?, &executor)?;
+//! assert_eq!(machine.view().members().count(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod apply;
+mod entry;
+mod group;
+pub mod limits;
+mod machine;
+mod mount;
+mod outcome;
+mod request;
+mod ring;
+mod session;
+mod snapshot;
+#[cfg(feature = "twin")]
+pub mod twin;
+mod view;
+
+pub use entry::{Effect, Entry, EntryHeader, Mode, Record};
+pub use group::{FEATURE_LEVEL, Member};
+pub use machine::{Applied, Effects, Hold, LogLine, Machine, MountEffects};
+pub use outcome::{CallAnswer, Outcome};
+pub use request::{ModuleRecord, ReducerCall, Request, SessionCall};
+pub use ring::{Resume, Transaction};
+pub use snapshot::{ChunkRef, Manifest, Restore, SnapshotChunk, SnapshotHead, SnapshotWriter};
+pub use view::{MountView, QueryCall, View};

@@ -1,0 +1,187 @@
+//! A mount: its module's record, its tables, its sessions, its change ring, its revision.
+
+use crate::entry::Effect;
+use crate::outcome::Outcome;
+use crate::request::{ModuleRecord, ReducerCall};
+use crate::ring::{Ring, Transaction};
+use crate::session::Sessions;
+use isx_anchors::limits::ERROR_TEXT_BYTES_MAX;
+use isx_anchors::wire::Wire;
+use isx_row::limits::VALUE_BYTES_MAX;
+use isx_row::schema::Schema;
+use isx_row::{Code, ContentHash, Error, Incarnation, MountId, Principal, Revision, Signature, Time};
+use isx_store::{Cause, Database, EntryContext, Executed, Invocation};
+use std::sync::Arc;
+
+/// A mount of a group. A clone shares everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Mount {
+    pub(crate) id: MountId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) revision: Revision,
+    /// Log time of the revision.
+    pub(crate) changed: Time,
+    /// Counts the modules it has had.
+    pub(crate) version: u64,
+    pub(crate) creator: Principal,
+    pub(crate) module: Arc<ModuleRecord>,
+    pub(crate) database: Database,
+    pub(crate) sessions: Sessions,
+    pub(crate) ring: Ring,
+}
+
+impl Mount {
+    /// A mount as it is before its first transaction.
+    ///
+    /// # Errors
+    /// Whatever the schema is refused for.
+    pub(crate) fn new(
+        id: MountId,
+        incarnation: Incarnation,
+        module: Arc<ModuleRecord>,
+        creator: Principal,
+    ) -> Result<Self, Error> {
+        let mut database = Database::new(schema(&module)?)?;
+        database.set_limits(module.limits);
+        Ok(Self {
+            id,
+            incarnation,
+            revision: Revision(0),
+            changed: Time(0),
+            version: 1,
+            creator,
+            module,
+            database,
+            sessions: Sessions::default(),
+            ring: Ring::default(),
+        })
+    }
+
+    /// The same mount under another module.
+    ///
+    /// # Errors
+    /// Whatever the schema is refused for; the mount is as it was then.
+    pub(crate) fn upgrade(&mut self, module: Arc<ModuleRecord>) -> Result<(), Error> {
+        let mut database = self.database.with_schema(schema(&module)?)?;
+        database.set_limits(module.limits);
+        self.database = database;
+        self.module = module;
+        self.version += 1;
+        Ok(())
+    }
+
+    /// What its calls in an entry of this time share. The seed is the mount's and the same in every entry: each call
+    /// brings a place of its own in the stream, so that neither depends on where batches are cut.
+    pub(crate) fn context(&self, time: Time) -> EntryContext {
+        let mut bytes = b"isx:random\0".to_vec();
+        self.id.put(&mut bytes);
+        self.incarnation.put(&mut bytes);
+        EntryContext { time, seed: ContentHash::of(&bytes).digest }
+    }
+
+    /// The invocation of a call.
+    pub(crate) fn invocation<'a>(&self, call: &'a ReducerCall, nonce: u64) -> Invocation<'a> {
+        Invocation {
+            cause: Cause::Call,
+            name: &call.name,
+            signature: call.signature,
+            arguments: &call.payload,
+            caller: call.principal,
+            trusted: call.trusted,
+            session: call.session.map(|session| session.session),
+            place: nonce,
+            fuel_max: self.module.fuel_max,
+        }
+    }
+
+    /// The invocation of the `init` hook.
+    pub(crate) fn init(&self, nonce: u64) -> Invocation<'static> {
+        Invocation {
+            cause: Cause::Init,
+            name: "",
+            signature: Signature::ANY,
+            arguments: &[],
+            caller: self.creator,
+            trusted: true,
+            session: None,
+            place: nonce,
+            fuel_max: self.module.fuel_max,
+        }
+    }
+
+    /// Counts a committed transaction and keeps its changes; gives them, if there are any.
+    pub(crate) fn commit(&mut self, time: Time, changes: isx_store::Changes) -> Option<Arc<Transaction>> {
+        self.revision = self.revision.next();
+        self.changed = time;
+        if changes.is_empty() {
+            return None;
+        }
+        let transaction = Arc::new(Transaction { revision: self.revision, changes });
+        self.ring.push(Arc::clone(&transaction));
+        Some(transaction)
+    }
+
+    /// The hash over everything of the mount that replicas must agree on.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut bytes = Vec::with_capacity(512);
+        self.put_head(&mut bytes);
+        self.database.state_hash().put(&mut bytes);
+        self.sessions.hash_into(&mut bytes);
+        self.ring.hash_into(&mut bytes);
+        ContentHash::of(&bytes).digest
+    }
+
+    /// Appends what a mount is beside tables, sessions and ring; the module by its hash.
+    fn put_head(&self, out: &mut Vec<u8>) {
+        self.id.put(out);
+        self.incarnation.put(out);
+        self.revision.put(out);
+        self.changed.put(out);
+        self.version.put(out);
+        self.creator.put(out);
+        self.module.code.put(out);
+        self.module.fuel_max.put(out);
+        ContentHash::of(&self.module.config).put(out);
+    }
+}
+
+/// What a call gets for what its execution did, the mount being at the revision it committed.
+pub(crate) fn outcome(result: &Result<Vec<u8>, Error>, detail: Option<&Vec<u8>>, revision: Revision) -> Outcome {
+    let large = |revision, answer: &[u8]| Outcome::Large {
+        revision,
+        hash: ContentHash::of(answer),
+        bytes: u32::try_from(answer.len()).unwrap_or(u32::MAX),
+    };
+    match (result, detail) {
+        (Ok(payload), _) if payload.len() > VALUE_BYTES_MAX => large(Some(revision), payload),
+        (Ok(payload), _) => Outcome::Answer { revision, payload: payload.clone() },
+        (Err(error), Some(detail)) if error.code == Code::Application && detail.len() > VALUE_BYTES_MAX => {
+            large(None, detail)
+        }
+        (Err(error), Some(detail)) if error.code == Code::Application => {
+            Outcome::Application { detail: detail.clone(), text: cut(&error.text) }
+        }
+        (Err(error), _) => Outcome::Refused(Error { text: cut(&error.text), ..error.clone() }),
+    }
+}
+
+impl From<&Effect> for Executed {
+    fn from(effect: &Effect) -> Self {
+        Self {
+            outcome: effect.outcome.clone(),
+            detail: effect.detail.clone(),
+            fuel: effect.fuel,
+            changes: effect.changes.clone(),
+            log: Vec::new(),
+        }
+    }
+}
+
+/// A text as formats hold it, so that an answer given and an answer kept are the same.
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned()
+}
+
+fn schema(module: &ModuleRecord) -> Result<Arc<Schema>, Error> {
+    Schema::decode(&module.schema).map(Arc::new)
+}

@@ -1,0 +1,330 @@
+//! Requests: what callers and nodes propose to a group.
+
+use crate::limits::{
+    ADDRESS_BYTES_MAX, ADDRESSES_MAX, HOPS_MAX, LOCATOR_BYTES_MAX, LOCATORS_MAX, MOUNT_CONFIG_BYTES_MAX,
+    MOUNT_SCHEMA_BYTES_MAX, REQUEST_BYTES_MAX,
+};
+use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
+use isx_anchors::{Caller, Name, Operation};
+use isx_row::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use isx_row::{
+    Code, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence, SessionId,
+    Signature,
+};
+use isx_store::Limits;
+use std::sync::Arc;
+
+/// What is proposed to a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A call of a reducer, in the group of its mount.
+    Call(Box<ReducerCall>),
+    /// An operation on the tree, in group 0.
+    Tree {
+        /// Who asks.
+        caller: Caller,
+        /// The operation.
+        operation: Operation,
+    },
+    /// Second step of creating a mount, in its group: makes it and runs its `init` hook. Repeating it answers the same.
+    CreateMount {
+        /// The mount reserved in the tree.
+        mount: MountId,
+        /// The incarnation the tree gave it.
+        incarnation: Incarnation,
+        /// The module.
+        module: Arc<ModuleRecord>,
+        /// Who creates it: the caller its `init` hook sees.
+        creator: Principal,
+    },
+    /// Second step of removing a mount, in its group: its data goes. Repeating it answers the same, and no late step of
+    /// its creation brings it back.
+    DropMount {
+        /// The mount.
+        mount: MountId,
+    },
+    /// Gives a mount another module, or other limits, if it has the expected code. Repeating it answers the same.
+    Upgrade {
+        /// The mount.
+        mount: MountId,
+        /// The code it must have.
+        expected: ContentHash,
+        /// The module.
+        module: Arc<ModuleRecord>,
+    },
+    /// Makes a node a member and gives it a home, in group 0. Repeating it brings its addresses up to date.
+    Join {
+        /// The node's peer key.
+        peer: [u8; 32],
+        /// Its home; made once, never reused.
+        home: HomeId,
+        /// The name its home would like to have.
+        alias: Name,
+        /// Where it is reached.
+        addresses: Vec<String>,
+    },
+    /// Removes a member whose home has no mounts, in group 0.
+    Leave {
+        /// The node's peer key.
+        peer: [u8; 32],
+    },
+    /// Brings log time to the entry's and does what is due by then. Twice is harmless.
+    Tick,
+    /// Passes over a call that a held group can not apply: see [`crate::Machine::skip`].
+    Skip {
+        /// The index of the entry that holds the call.
+        index: u64,
+        /// The call's position in it.
+        position: u32,
+    },
+    /// Raises the feature level: formats and features of this level may be used from here on.
+    Raise {
+        /// The level.
+        level: u16,
+    },
+}
+
+/// A call of a reducer with its envelope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReducerCall {
+    /// The mount.
+    pub mount: MountId,
+    /// The reducer.
+    pub name: String,
+    /// The signature the caller was typed against; [`Signature::ANY`] when it read the schema.
+    pub signature: Signature,
+    /// Exactly-once coordinates; without them the call is made each time it is proposed.
+    pub session: Option<SessionCall>,
+    /// Who calls.
+    pub principal: Principal,
+    /// Whether the caller holds a reference that the owner gave.
+    pub trusted: bool,
+    /// The grant that admitted the call, for the audit.
+    pub grant: Option<ObjectId>,
+    /// How long the caller still waits. Read by who forwards and batches the call; not by what applies it: in the log a
+    /// call is never too late.
+    pub within_ms: Option<u32>,
+    /// Tells the calls of one cause apart from others, in logs.
+    pub trace: [u8; 16],
+    /// How many calls led to this one.
+    pub hops: u8,
+    /// The mount must be at this revision or later.
+    pub revision_min: Option<Revision>,
+    /// The arguments: a record of [`isx_row::codec`].
+    pub payload: Vec<u8>,
+    /// References passed along, sealed to the mount.
+    pub locators: Vec<Vec<u8>>,
+}
+
+/// Exactly-once coordinates: the answer to (session, sequence) never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionCall {
+    /// The caller's session.
+    pub session: SessionId,
+    /// The call's number in it, from 1.
+    pub sequence: Sequence,
+    /// Every sequence below has been answered and may be forgotten; at most `sequence`.
+    pub done_below: Sequence,
+}
+
+/// A mount's module: what is run there, and how much it may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleRecord {
+    /// The component.
+    pub code: ContentHash,
+    /// Its schema, in canonical bytes.
+    pub schema: Vec<u8>,
+    /// Fuel of one call.
+    pub fuel_max: u64,
+    /// What its tables may hold.
+    pub limits: Limits,
+    /// Its configuration.
+    pub config: Vec<u8>,
+}
+
+impl Request {
+    /// Checks the bounds that decoding would refuse: what passes can be written and read back. Gives the bytes it takes
+    /// of an entry's [`crate::limits::ENTRY_ROOM_BYTES`].
+    ///
+    /// # Errors
+    /// `limit` or `malformed`, naming what is wrong.
+    pub fn check(&self) -> Result<usize, Error> {
+        let bytes = self.to_wire();
+        if bytes.len() > REQUEST_BYTES_MAX {
+            return Err(Error::new(Code::Limit, format!("request: over REQUEST_BYTES_MAX = {REQUEST_BYTES_MAX}")));
+        }
+        Self::from_wire(&bytes).map(|_| crate::entry::RECORD_HEAD_BYTES + bytes.len()).map_err(|error| {
+            let code = if matches!(error, WireError::Limit(_)) { Code::Limit } else { Code::Malformed };
+            Error::new(code, format!("request: {error}"))
+        })
+    }
+}
+
+impl Wire for Request {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Call(call) => {
+                out.push(1);
+                call.put(out);
+            }
+            Self::Tree { caller, operation } => {
+                out.push(2);
+                caller.put(out);
+                operation.put(out);
+            }
+            Self::CreateMount { mount, incarnation, module, creator } => {
+                out.push(3);
+                mount.put(out);
+                incarnation.put(out);
+                module.put(out);
+                creator.put(out);
+            }
+            Self::DropMount { mount } => {
+                out.push(4);
+                mount.put(out);
+            }
+            Self::Upgrade { mount, expected, module } => {
+                out.push(5);
+                mount.put(out);
+                expected.put(out);
+                module.put(out);
+            }
+            Self::Join { peer, home, alias, addresses } => {
+                out.push(6);
+                peer.put(out);
+                home.put(out);
+                alias.put(out);
+                put_addresses(addresses, out);
+            }
+            Self::Leave { peer } => {
+                out.push(7);
+                peer.put(out);
+            }
+            Self::Tick => out.push(8),
+            Self::Skip { index, position } => {
+                out.push(9);
+                index.put(out);
+                position.put(out);
+            }
+            Self::Raise { level } => {
+                out.push(10);
+                level.put(out);
+            }
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(match u8::take(reader)? {
+            1 => Self::Call(Box::new(Wire::take(reader)?)),
+            2 => Self::Tree { caller: Wire::take(reader)?, operation: Wire::take(reader)? },
+            3 => Self::CreateMount {
+                mount: Wire::take(reader)?,
+                incarnation: Wire::take(reader)?,
+                module: Arc::new(Wire::take(reader)?),
+                creator: Wire::take(reader)?,
+            },
+            4 => Self::DropMount { mount: Wire::take(reader)? },
+            5 => Self::Upgrade {
+                mount: Wire::take(reader)?,
+                expected: Wire::take(reader)?,
+                module: Arc::new(Wire::take(reader)?),
+            },
+            6 => Self::Join {
+                peer: Wire::take(reader)?,
+                home: Wire::take(reader)?,
+                alias: Wire::take(reader)?,
+                addresses: take_addresses(reader)?,
+            },
+            7 => Self::Leave { peer: Wire::take(reader)? },
+            8 => Self::Tick,
+            9 => Self::Skip { index: Wire::take(reader)?, position: Wire::take(reader)? },
+            10 => Self::Raise { level: Wire::take(reader)? },
+            _ => return Err(WireError::Canonical("no such request")),
+        })
+    }
+}
+
+impl Wire for ReducerCall {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.mount.put(out);
+        put_bytes(self.name.as_bytes(), out);
+        self.signature.put(out);
+        self.session.put(out);
+        self.principal.put(out);
+        self.trusted.put(out);
+        self.grant.put(out);
+        self.within_ms.put(out);
+        self.trace.put(out);
+        self.hops.put(out);
+        self.revision_min.put(out);
+        put_bytes(&self.payload, out);
+        put_count(self.locators.len(), out);
+        self.locators.iter().for_each(|locator| put_bytes(locator, out));
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let call = Self {
+            mount: Wire::take(reader)?,
+            name: reader.text(NAME_BYTES_MAX, "NAME_BYTES_MAX")?.to_owned(),
+            signature: Wire::take(reader)?,
+            session: Wire::take(reader)?,
+            principal: Wire::take(reader)?,
+            trusted: Wire::take(reader)?,
+            grant: Wire::take(reader)?,
+            within_ms: Wire::take(reader)?,
+            trace: Wire::take(reader)?,
+            hops: Wire::take(reader)?,
+            revision_min: Wire::take(reader)?,
+            payload: reader.bytes(VALUE_BYTES_MAX, "VALUE_BYTES_MAX")?.to_vec(),
+            locators: {
+                let count = reader.count(LOCATORS_MAX, "LOCATORS_MAX")?;
+                let one = |_| Ok(reader.bytes(LOCATOR_BYTES_MAX, "LOCATOR_BYTES_MAX")?.to_vec());
+                (0..count).map(one).collect::<Result<_, WireError>>()?
+            },
+        };
+        if call.hops > HOPS_MAX { Err(WireError::Limit("HOPS_MAX")) } else { Ok(call) }
+    }
+}
+
+impl Wire for SessionCall {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.session.put(out);
+        self.sequence.put(out);
+        self.done_below.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(Self { session: Wire::take(reader)?, sequence: Wire::take(reader)?, done_below: Wire::take(reader)? })
+    }
+}
+
+impl Wire for ModuleRecord {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.code.put(out);
+        put_bytes(&self.schema, out);
+        self.fuel_max.put(out);
+        self.limits.bytes_max.put(out);
+        self.limits.rows_max.put(out);
+        put_bytes(&self.config, out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            code: Wire::take(reader)?,
+            schema: reader.bytes(MOUNT_SCHEMA_BYTES_MAX, "MOUNT_SCHEMA_BYTES_MAX")?.to_vec(),
+            fuel_max: Wire::take(reader)?,
+            limits: Limits { bytes_max: Wire::take(reader)?, rows_max: Wire::take(reader)? },
+            config: reader.bytes(MOUNT_CONFIG_BYTES_MAX, "MOUNT_CONFIG_BYTES_MAX")?.to_vec(),
+        })
+    }
+}
+
+pub(crate) fn put_addresses(addresses: &[String], out: &mut Vec<u8>) {
+    put_count(addresses.len(), out);
+    addresses.iter().for_each(|address| put_bytes(address.as_bytes(), out));
+}
+
+pub(crate) fn take_addresses(reader: &mut Reader<'_>) -> Result<Vec<String>, WireError> {
+    let count = reader.count(ADDRESSES_MAX, "ADDRESSES_MAX")?;
+    (0..count).map(|_| Ok(reader.text(ADDRESS_BYTES_MAX, "ADDRESS_BYTES_MAX")?.to_owned())).collect()
+}

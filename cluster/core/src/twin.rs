@@ -1,0 +1,251 @@
+//! The twin of an executor: one small module written in Rust over the store, for tests that need no WebAssembly.
+//!
+//! Tables `kv` (key string, value bytes) and `count` (key string, total u64). Reducers: `put(key, value)`;
+//! `add(key, n) -> total`; `draw(key) -> number` adds a number of the call's random stream; `fail(key)` writes and then
+//! answers the module's own error; `large(bytes) -> bytes` answers that many bytes; `poison()` holds whoever runs it.
+//! Queries: `get(key) -> option<bytes>`, `total(key) -> u64`. The `init` hook puts `init` into `kv`.
+
+use crate::request::ModuleRecord;
+use isx_row::codec::{decode_record, encode_record};
+use isx_row::schema::{Column, Hook, Query, Reducer, Schema, Table, TableKind};
+use isx_row::{Code, ContentHash, Error, Field, Revision, Time, Type, Value, key};
+use isx_store::{
+    Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Transaction,
+};
+use std::sync::Arc;
+
+/// The executor. Every code is here but the one it is told to be without.
+#[derive(Clone, Debug, Default)]
+pub struct Twin {
+    /// The code that is not here.
+    pub missing: Option<ContentHash>,
+    /// The execution id.
+    pub execution: u8,
+}
+
+impl Twin {
+    /// The module's record. Records of different `generation` differ in their code, and the tables of all are alike.
+    pub fn module(generation: u8) -> Arc<ModuleRecord> {
+        let schema = schema().encode().unwrap_or_default();
+        let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
+        Arc::new(ModuleRecord { code, schema, fuel_max: 1_000, limits: Limits::default(), config: Vec::new() })
+    }
+
+    /// The arguments of a reducer or query, encoded. Empty when they are not of its types.
+    pub fn arguments(function: &str, values: &[Value]) -> Vec<u8> {
+        let schema = schema();
+        let reducer = schema.reducer(function).map(|reducer| &reducer.arguments);
+        let fields = reducer.or_else(|| schema.query(function).map(|query| &query.arguments));
+        fields.and_then(|fields| encode_record(0, fields, values).ok()).unwrap_or_default()
+    }
+
+    /// The value of an answer, decoded.
+    ///
+    /// # Errors
+    /// `malformed` when it is not of the function's answer.
+    pub fn answer(function: &str, bytes: &[u8]) -> Result<Value, Error> {
+        let schema = schema();
+        let reducer = schema.reducer(function).map(|reducer| &reducer.answer);
+        let ty = reducer.or_else(|| schema.query(function).map(|query| &query.answer)).cloned();
+        let ty = ty.ok_or_else(|| Error::new(Code::NotFound, function))?;
+        let (_, values) = decode_record(&[field("answer", ty)], bytes).map_err(malformed)?;
+        values.into_iter().next().ok_or_else(|| Error::new(Code::Malformed, "no answer"))
+    }
+}
+
+/// The module's schema.
+fn schema() -> Schema {
+    let column = |name: &str, ty| Column { name: name.into(), ty, default: None, since: 1 };
+    let table = |name: &str, value: &str, ty| Table {
+        name: name.into(),
+        kind: TableKind::Durable,
+        public: true,
+        version: 1,
+        columns: vec![column("key", Type::String), column(value, ty)],
+        primary_key: vec![0],
+        auto_inc: None,
+        indexes: vec![],
+    };
+    let reducer = |name: &str, arguments: &[Field], answer| Reducer {
+        name: name.into(),
+        public: true,
+        arguments: arguments.to_vec(),
+        answer,
+        hook: None,
+        access: None,
+    };
+    let query = |name: &str, answer| Query {
+        name: name.into(),
+        public: true,
+        arguments: vec![field("key", Type::String)],
+        answer,
+        reads: None,
+    };
+    let (key, none) = (field("key", Type::String), Type::Tuple(vec![]));
+    Schema {
+        name: "twin".into(),
+        version: "1.0.0".into(),
+        public: true,
+        tables: vec![table("count", "total", Type::U64), table("kv", "value", Type::Bytes)],
+        reducers: vec![
+            reducer("add", &[key.clone(), field("n", Type::U64)], Type::U64),
+            reducer("draw", std::slice::from_ref(&key), Type::U64),
+            reducer("fail", std::slice::from_ref(&key), none.clone()),
+            Reducer { hook: Some(Hook::Init), ..reducer("init", &[], none.clone()) },
+            reducer("large", &[field("bytes", Type::U32)], Type::Bytes),
+            reducer("poison", &[], none.clone()),
+            reducer("put", &[key, field("value", Type::Bytes)], none),
+        ],
+        queries: vec![query("get", Type::Option(Box::new(Type::Bytes))), query("total", Type::U64)],
+    }
+}
+
+impl Executor for Twin {
+    fn execution_id(&self) -> ExecutionId {
+        ExecutionId([self.execution; 32])
+    }
+
+    fn has(&self, code: &ContentHash) -> bool {
+        self.missing != Some(*code)
+    }
+
+    fn execute(
+        &self,
+        code: &ContentHash,
+        root: &mut Database,
+        entry: &EntryContext,
+        calls: &[Invocation<'_>],
+    ) -> Result<Vec<Executed>, Hold> {
+        if !self.has(code) {
+            return Err(Hold::NoCode(*code));
+        }
+        if let Some(position) = calls.iter().position(|call| call.name == "poison") {
+            return Err(Hold::Poisoned { position });
+        }
+        Ok(calls.iter().map(|call| run(root, entry, call)).collect())
+    }
+
+    fn query(
+        &self,
+        code: &ContentHash,
+        root: &Database,
+        _at: (Revision, Time),
+        call: &Invocation<'_>,
+    ) -> Result<Vec<u8>, Error> {
+        if !self.has(code) {
+            return Err(Error::new(Code::Busy, "the code is not here"));
+        }
+        let (query, arguments) = match root.schema().query(call.name) {
+            Some(query) => (query, decode_record(&query.arguments, call.arguments).map_err(bad_arguments)?.1),
+            None => return Err(Error::new(Code::NotFound, "no such query")),
+        };
+        let (table, missing) = if query.name == "get" { ("kv", Value::Option(None)) } else { ("count", Value::U64(0)) };
+        let value = match read(root, table, arguments.first())? {
+            Some(value) if query.name == "get" => Value::Option(Some(Box::new(value))),
+            Some(value) => value,
+            None => missing,
+        };
+        encode_record(0, &[field("answer", query.answer.clone())], &[value]).map_err(malformed)
+    }
+}
+
+/// Runs one call in a transaction.
+fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Executed {
+    let mut transaction = root.begin();
+    let done = match call.cause {
+        Cause::Init => write(&mut transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))
+            .and_then(|()| answer(&transaction, "init", Value::Tuple(vec![]))),
+        Cause::Call => reduce(&mut transaction, entry, call),
+    };
+    let log = vec![(1, format!("ran {}", call.name))];
+    match done {
+        Ok(bytes) => Executed { outcome: Ok(bytes), detail: None, fuel: 1, changes: transaction.commit(), log },
+        Err(error) => {
+            let detail = (error.code == Code::Application).then(|| error.text.clone().into_bytes());
+            Executed { outcome: Err(error), detail, fuel: 1, changes: Changes::default(), log }
+        }
+    }
+}
+
+fn reduce(
+    transaction: &mut Transaction<&mut Database>,
+    entry: &EntryContext,
+    call: &Invocation<'_>,
+) -> Result<Vec<u8>, Error> {
+    let schema = Arc::clone(transaction.database().schema());
+    let reducer = schema.reducer(call.name).filter(|reducer| reducer.hook.is_none());
+    let reducer = reducer.ok_or_else(|| Error::new(Code::NotFound, "no such reducer"))?;
+    let arguments = decode_record(&reducer.arguments, call.arguments).map_err(bad_arguments)?.1;
+    let value = match (call.name, arguments.as_slice()) {
+        ("put", [key, value]) => {
+            write(transaction, "kv", key.clone(), value.clone())?;
+            Value::Tuple(vec![])
+        }
+        ("add", [key, Value::U64(n)]) => add(transaction, key, *n)?,
+        ("draw", [key]) => add(transaction, key, draw(entry, call.place))?,
+        ("fail", [key]) => {
+            write(transaction, "kv", key.clone(), Value::Bytes(vec![1]))?;
+            return Err(Error::new(Code::Application, "it fails, as asked"));
+        }
+        ("large", [Value::U32(bytes)]) => Value::Bytes(vec![7; *bytes as usize % (200 * 1024)]),
+        _ => return Err(Error::new(Code::BadArguments, "no such arguments")),
+    };
+    answer(transaction, call.name, value)
+}
+
+/// A number of a call's random stream, small enough to be summed.
+fn draw(entry: &EntryContext, place: u64) -> u64 {
+    let mut bytes = entry.seed.to_vec();
+    bytes.extend_from_slice(&place.to_le_bytes());
+    bytes.extend_from_slice(&entry.time.0.to_le_bytes());
+    u64::from(ContentHash::of(&bytes).digest[0])
+}
+
+fn add(transaction: &mut Transaction<&mut Database>, key: &Value, n: u64) -> Result<Value, Error> {
+    let before = match read(transaction.database(), "count", Some(key))? {
+        Some(Value::U64(total)) => total,
+        _ => 0,
+    };
+    let total = Value::U64(before.wrapping_add(n));
+    write(transaction, "count", key.clone(), total.clone())?;
+    Ok(total)
+}
+
+fn write(transaction: &mut Transaction<&mut Database>, table: &str, key: Value, value: Value) -> Result<(), Error> {
+    let id = transaction.table(table).ok_or_else(|| Error::new(Code::NotFound, table))?;
+    let there = read(transaction.database(), table, Some(&key))?.is_some();
+    let row = encode_record(1, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
+    if there { transaction.update(id, &row) } else { transaction.insert(id, &row) }.map(drop)
+}
+
+/// The second column of the row under a key.
+fn read(root: &Database, table: &str, key: Option<&Value>) -> Result<Option<Value>, Error> {
+    let (Some(id), Some(value)) = (root.table(table), key) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    key::append_value(&Type::String, value, &mut bytes).map_err(malformed)?;
+    let Some(row) = root.get(id, &bytes)? else { return Ok(None) };
+    Ok(decode_record(&fields(root, table), &row).map_err(malformed)?.1.pop())
+}
+
+fn fields(root: &Database, table: &str) -> Vec<Field> {
+    let columns = root.schema().table(table).map(|table| table.columns.as_slice()).unwrap_or_default();
+    columns.iter().map(|column| field(&column.name, column.ty.clone())).collect()
+}
+
+fn answer(transaction: &Transaction<&mut Database>, reducer: &str, value: Value) -> Result<Vec<u8>, Error> {
+    let ty = transaction.database().schema().reducer(reducer).map(|reducer| reducer.answer.clone());
+    let ty = ty.ok_or_else(|| Error::new(Code::NotFound, reducer))?;
+    encode_record(0, &[field("answer", ty)], &[value]).map_err(malformed)
+}
+
+fn field(name: &str, ty: Type) -> Field {
+    Field { name: name.into(), ty }
+}
+
+fn malformed(error: isx_row::codec::CodecError) -> Error {
+    Error::new(Code::Malformed, error.to_string())
+}
+
+fn bad_arguments(error: isx_row::codec::CodecError) -> Error {
+    Error::new(Code::BadArguments, error.to_string())
+}

@@ -1,0 +1,193 @@
+//! Views: a version of a group, for queries, subscriptions and snapshots.
+
+use crate::group::{Content, Group, Member};
+use crate::mount::Mount;
+use crate::request::ModuleRecord;
+use crate::ring::Resume;
+use crate::snapshot::SnapshotWriter;
+use isx_anchors::{GroupId, Tree};
+use isx_row::{Error, Incarnation, MountId, Principal, Revision, Signature, Time};
+use isx_store::{Cause, Database, ExecutionId, Executor, Invocation};
+use std::sync::Arc;
+
+/// A version of a group's state. A clone is free. Dropping the last view of an old version costs time in proportion to
+/// what has changed since: not for the thread that applies entries.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub(crate) group: Group,
+}
+
+/// A mount in a view.
+#[derive(Clone, Copy, Debug)]
+pub struct MountView<'a> {
+    mount: &'a Mount,
+}
+
+/// A call of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryCall {
+    /// The query.
+    pub name: String,
+    /// The signature the caller was typed against; [`Signature::ANY`] when it read the schema.
+    pub signature: Signature,
+    /// Who asks.
+    pub principal: Principal,
+    /// Whether the caller holds a reference that the owner gave.
+    pub trusted: bool,
+    /// The arguments: a record of [`isx_row::codec`].
+    pub payload: Vec<u8>,
+}
+
+impl View {
+    pub(crate) fn new(group: Group) -> Self {
+        Self { group }
+    }
+
+    /// The group.
+    pub fn group(&self) -> GroupId {
+        self.group.id
+    }
+
+    /// The index of the last entry applied.
+    pub fn applied(&self) -> u64 {
+        self.group.applied
+    }
+
+    /// Log time.
+    pub fn time(&self) -> Time {
+        self.group.time
+    }
+
+    /// The feature level.
+    pub fn level(&self) -> u16 {
+        self.group.level
+    }
+
+    /// The execution id under which the state was made.
+    pub fn execution(&self) -> ExecutionId {
+        self.group.execution
+    }
+
+    /// The hash over everything replicated.
+    pub fn state_hash(&self) -> [u8; 32] {
+        self.group.state_hash()
+    }
+
+    /// The tree, in group 0.
+    pub fn tree(&self) -> Option<&Tree> {
+        match &self.group.content {
+            Content::Tree(group) => Some(&group.tree),
+            Content::Mounts(_) => None,
+        }
+    }
+
+    /// The members by peer key, in group 0; none in others.
+    pub fn members(&self) -> impl Iterator<Item = (&[u8; 32], &Member)> {
+        let members = match &self.group.content {
+            Content::Tree(group) => Some(group.members.iter()),
+            Content::Mounts(_) => None,
+        };
+        members.into_iter().flatten()
+    }
+
+    /// The mounts by id; none in group 0.
+    pub fn mounts(&self) -> impl Iterator<Item = MountView<'_>> {
+        let mounts = match &self.group.content {
+            Content::Tree(_) => None,
+            Content::Mounts(group) => Some(group.mounts.values()),
+        };
+        mounts.into_iter().flatten().map(|slot| MountView { mount: &slot.mount })
+    }
+
+    /// A mount.
+    pub fn mount(&self, id: &MountId) -> Option<MountView<'_>> {
+        self.group.mount(id).map(|mount| MountView { mount })
+    }
+
+    /// A snapshot of this version, made while its chunks are asked for.
+    pub fn snapshot(&self) -> SnapshotWriter {
+        SnapshotWriter::new(self.group.clone())
+    }
+
+    pub(crate) fn audit(&self) -> Result<(), Error> {
+        let mut chunks = Vec::new();
+        let mut snapshot = self.snapshot();
+        chunks.extend(snapshot.by_ref().map(|chunk| (chunk.hash, chunk.bytes)));
+        for mount in self.mounts() {
+            mount.database().audit()?;
+        }
+        let mut restore = crate::snapshot::Restore::new(&snapshot.finish()?)?;
+        while let Some(expected) = restore.expected() {
+            let damaged = || Error::new(isx_row::Code::Fatal, "snapshot: a chunk is missing");
+            let (_, bytes) = chunks.iter().find(|(hash, _)| *hash == expected.hash).ok_or_else(damaged)?;
+            restore.put(bytes)?;
+        }
+        restore.finish().map(drop)
+    }
+}
+
+impl<'a> MountView<'a> {
+    /// The mount.
+    pub fn id(&self) -> MountId {
+        self.mount.id
+    }
+
+    /// The incarnation.
+    pub fn incarnation(&self) -> Incarnation {
+        self.mount.incarnation
+    }
+
+    /// The revision.
+    pub fn revision(&self) -> Revision {
+        self.mount.revision
+    }
+
+    /// Log time of the revision.
+    pub fn changed(&self) -> Time {
+        self.mount.changed
+    }
+
+    /// Counts the modules it has had.
+    pub fn version(&self) -> u64 {
+        self.mount.version
+    }
+
+    /// The module.
+    pub fn module(&self) -> &'a Arc<ModuleRecord> {
+        &self.mount.module
+    }
+
+    /// The tables.
+    pub fn database(&self) -> &'a Database {
+        &self.mount.database
+    }
+
+    /// What follows a revision of this incarnation; a cursor of another one is answered by a reset.
+    pub fn changes_after(&self, incarnation: Incarnation, revision: Revision) -> Resume {
+        if incarnation == self.mount.incarnation {
+            self.mount.ring.after(revision, self.mount.revision)
+        } else {
+            Resume::Reset(self.mount.revision)
+        }
+    }
+
+    /// Runs a query on this version.
+    ///
+    /// # Errors
+    /// The query's own failure, or `busy` when the code is not here.
+    pub fn query(&self, executor: &dyn Executor, call: &QueryCall) -> Result<Vec<u8>, Error> {
+        let invocation = Invocation {
+            cause: Cause::Call,
+            name: &call.name,
+            signature: call.signature,
+            arguments: &call.payload,
+            caller: call.principal,
+            trusted: call.trusted,
+            session: None,
+            place: 0,
+            fuel_max: self.mount.module.fuel_max,
+        };
+        let at = (self.mount.revision, self.mount.changed);
+        executor.query(&self.mount.module.code, &self.mount.database, at, &invocation)
+    }
+}

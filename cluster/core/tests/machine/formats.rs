@@ -1,0 +1,133 @@
+//! Formats: one encoding a value, known bytes, and no panic for any.
+
+use crate::stage::{NOW, ONE, Stage, add, bare, requests};
+use expect_test::expect;
+use isx_anchors::wire::Wire;
+use isx_cluster::limits::{ENTRY_BYTES_MAX, LOCATORS_MAX};
+use isx_cluster::{Entry, EntryHeader, Outcome, Request};
+use isx_store::ExecutionId;
+use proptest::prelude::*;
+use std::collections::VecDeque;
+
+const HEADER: EntryHeader = EntryHeader { level: 1, execution: ExecutionId([0xee; 32]), time: NOW };
+
+/// Changes bytes somewhere: one replaced, one gone, or one more.
+fn damaged(mut bytes: Vec<u8>, at: prop::sample::Index, byte: u8, how: u8) -> Vec<u8> {
+    let at = at.index(bytes.len());
+    match how {
+        0 => bytes[at] = byte,
+        1 => drop(bytes.remove(at)),
+        _ => bytes.insert(at, byte),
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    #[test]
+    fn entries_round_trip(requests in requests(20), at in any::<prop::sample::Index>(), byte: u8, how in 0..3_u8) {
+        let stage = Stage::mounted();
+        let calls = stage.entry(requests);
+        let effects = stage.machine.with_effects(stage.machine.applied() + 1, &calls, &stage.twin).unwrap();
+        for entry in [calls, effects] {
+            let bytes = entry.encode().unwrap();
+            prop_assert_eq!(&Entry::decode(&bytes).unwrap(), &entry);
+            let damaged = damaged(bytes.clone(), at, byte, how);
+            prop_assert!(damaged == bytes || Entry::decode(&damaged).is_err());
+        }
+    }
+
+    #[test]
+    fn a_body_has_one_encoding(requests in requests(20), at in any::<prop::sample::Index>(), byte: u8, how in 0..3_u8) {
+        // As a hostile proposer writes it: with length and checksum that fit.
+        let stage = Stage::mounted();
+        let calls = stage.entry(requests);
+        let effects = stage.machine.with_effects(stage.machine.applied() + 1, &calls, &stage.twin).unwrap();
+        let bytes = effects.encode().unwrap();
+        let body = damaged(bytes[14..].to_vec(), at, byte, how);
+        let mut forged = bytes[..6].to_vec();
+        forged.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        forged.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        forged.extend_from_slice(&body);
+        if let Ok(entry) = Entry::decode(&forged) {
+            prop_assert_eq!(entry.encode().unwrap(), forged);
+            // Whatever it says, applying it does not panic.
+            let mut stage = stage;
+            let _ = stage.machine.apply(stage.machine.applied() + 1, &entry, &stage.twin);
+            stage.machine.audit().unwrap();
+        }
+    }
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Entry::decode(&bytes);
+        if let Ok(request) = Request::from_wire(&bytes) {
+            prop_assert_eq!(request.to_wire(), bytes.clone());
+        }
+        if let Ok(outcome) = Outcome::from_wire(&bytes) {
+            prop_assert_eq!(outcome.to_wire(), bytes);
+        }
+    }
+
+    #[test]
+    fn outcomes_round_trip(requests in requests(40)) {
+        for outcome in Stage::mounted().apply(requests).outcomes {
+            prop_assert_eq!(Outcome::from_wire(&outcome.to_wire()).unwrap(), outcome);
+        }
+    }
+
+    #[test]
+    fn filling_keeps_order_and_bound(sizes in prop::collection::vec(0..250_000_usize, 1..30)) {
+        let requests: Vec<Request> = sizes.iter().map(|size| {
+            let mut call = add(ONE, "a", *size as u64);
+            call.payload = vec![0; *size];
+            bare(call)
+        }).collect();
+        let mut queue = VecDeque::from(requests.clone());
+        let mut seen = Vec::new();
+        while !queue.is_empty() {
+            let (entry, bytes) = Entry::fill(HEADER, &[1; 32], &mut queue);
+            prop_assert!(bytes.len() <= ENTRY_BYTES_MAX && !entry.records.is_empty());
+            prop_assert_eq!(&entry.encode().unwrap(), &bytes);
+            // Full: the next would not have fitted.
+            if let Some(next) = queue.front() {
+                prop_assert!(bytes.len() + next.check().unwrap() + 64 > ENTRY_BYTES_MAX);
+            }
+            seen.extend(entry.records.into_iter().map(|record| record.request));
+        }
+        prop_assert_eq!(seen, requests);
+    }
+}
+
+#[test]
+fn known_bytes() {
+    let mut queue = VecDeque::from([Request::Tick, bare(add(ONE, "a", 3))]);
+    let (_, bytes) = Entry::fill(HEADER, &[0; 32], &mut queue);
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines: Vec<_> = text.as_bytes().chunks(96).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    expect![[r#"
+        495358450100bd0000006ff6a03d0100eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
+        0100401e18240a060002000000245097bfbd7049db0100000008d434ea1265f8e6a57500000001010101010101010101
+        0101010101010103000000616464000000000000000000000000000000000010c88922147f11129b9ade6083544df69b
+        cdb6aae56c285eb9eed0f44a4b7ca40000000000000000000000000000000000000000000f0000000000010000000300
+        0000000000006100000000"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn requests_over_a_bound() {
+    let check = |change: fn(&mut isx_cluster::ReducerCall), expect: &str| {
+        let mut call = add(ONE, "a", 1);
+        change(&mut call);
+        let shown = bare(call).check().map_or_else(|error| error.to_string(), |_| "fits".into());
+        assert_eq!(shown, expect);
+    };
+    check(|_| (), "fits");
+    check(|call| call.payload = vec![0; 256 * 1024], "fits");
+    check(|call| call.payload = vec![0; 256 * 1024 + 1], "limit: request: over the limit VALUE_BYTES_MAX");
+    check(|call| call.hops = 17, "limit: request: over the limit HOPS_MAX");
+    check(|call| call.name = "x".repeat(65), "limit: request: over the limit NAME_BYTES_MAX");
+    check(|call| call.locators = vec![vec![]; LOCATORS_MAX + 1], "limit: request: over the limit LOCATORS_MAX");
+    check(|call| call.locators = vec![vec![0; 1025]], "limit: request: over the limit LOCATOR_BYTES_MAX");
+}

@@ -1,0 +1,12 @@
+//! The machine from outside: entries in, outcomes, effects and state out.
+
+#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
+
+mod batches;
+mod exactly_once;
+mod formats;
+mod groups;
+mod holds;
+mod ring;
+mod snapshots;
+mod stage;
