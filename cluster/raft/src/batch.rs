@@ -1,0 +1,271 @@
+//! Requests wait here until they are proposed, as many together as fit one entry.
+//!
+//! While fewer than [`limits::ENTRIES_IN_FLIGHT_MAX`] entries are on their way a request leaves at once; otherwise it
+//! waits with others and they leave together. That is all the batching there is: no timer, no delay when idle. At its
+//! deadline a request that still waits is taken back and answered `busy`: it is surely in no log. One that has left is
+//! answered `deadline`: it may have happened, and its session can be asked.
+
+use crate::limits;
+use crate::replica::Shared;
+use crate::types::{Command, Raft, Types};
+use futures::StreamExt;
+use futures::channel::oneshot;
+use futures::future::Either;
+use futures::stream::FuturesUnordered;
+use isx_cluster::{Entry, EntryHeader, Outcome, Request};
+use isx_port::{Clock, Entropy, Instant};
+use isx_row::{Code, Error, Time};
+use isx_store::ExecutionId;
+use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// What a caller at its bound is told to wait.
+const RETRY_AFTER_MS: u32 = 100;
+
+/// The requests of one group.
+pub(crate) struct Queue {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    work: Notify,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    closed: bool,
+}
+
+struct Waiting {
+    /// Taken out while the request is in an entry.
+    request: Option<Request>,
+    bytes: usize,
+    place: Arc<Place>,
+    answer: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+/// Where a request is; decided once, by whoever comes first.
+struct Place(AtomicU8);
+
+impl Place {
+    const WAITS: u8 = 0;
+    const LEFT: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    fn decide(&self, place: u8) -> bool {
+        self.0.compare_exchange(Self::WAITS, place, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+fn busy(what: &str) -> Error {
+    Error { code: Code::Busy, text: what.into(), retry_after_ms: Some(RETRY_AFTER_MS) }
+}
+
+/// What to tell a caller who asked a node that does not lead.
+pub(crate) fn not_leader(forward: &ForwardToLeader<Types>) -> Error {
+    let text = match forward.leader_id {
+        Some(leader) => format!("node {leader} leads"),
+        None => "no leader is known".into(),
+    };
+    Error { code: Code::NotLeader, text, retry_after_ms: Some(RETRY_AFTER_MS) }
+}
+
+impl Queue {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { clock, state: Mutex::default(), work: Notify::new(), room: Notify::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing further is taken; what waits is answered `busy`.
+    pub(crate) fn close(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.closed = true;
+            state.bytes = 0;
+            std::mem::take(&mut state.waiting)
+        };
+        for waiting in waiting {
+            if waiting.place.decide(Place::WITHDRAWN) {
+                let _ = waiting.answer.send(Err(busy("the node stops")));
+            }
+        }
+        self.work.notify_one();
+        self.room.notify_waiters();
+    }
+
+    /// See [`crate::Raft::propose`].
+    pub(crate) async fn propose(&self, request: Request, deadline: Instant) -> Result<Outcome, Error> {
+        request.check()?;
+        let bytes = weight(&request);
+        let (place, answer) = self.enter(request, bytes, deadline).await?;
+        self.work.notify_one();
+        match futures::future::select(answer, self.clock.sleep_until(deadline)).await {
+            Either::Left((Ok(answer), _)) => answer,
+            Either::Left((Err(_), _)) => Err(Error::new(Code::Unknown, "the node stopped meanwhile")),
+            Either::Right(_) if place.decide(Place::WITHDRAWN) => Err(busy("too many requests wait")),
+            Either::Right(_) => Err(Error::new(Code::Deadline, "no answer before the deadline")),
+        }
+    }
+
+    async fn enter(
+        &self,
+        request: Request,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<(Arc<Place>, oneshot::Receiver<Result<Outcome, Error>>), Error> {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut state = self.state();
+                if state.closed {
+                    return Err(busy("the node stops"));
+                }
+                if state.waiting.len() < limits::REQUESTS_QUEUED_MAX
+                    && state.bytes + bytes <= limits::REQUESTS_QUEUED_BYTES_MAX
+                {
+                    let place = Arc::new(Place(AtomicU8::new(Place::WAITS)));
+                    let (answer, answered) = oneshot::channel();
+                    state.bytes += bytes;
+                    state.waiting.push_back(Waiting { request: Some(request), bytes, place: place.clone(), answer });
+                    return Ok((place, answered));
+                }
+            }
+            futures::pin_mut!(room);
+            if let Either::Right(_) = futures::future::select(room, self.clock.sleep_until(deadline)).await {
+                return Err(busy("too many requests wait"));
+            }
+        }
+    }
+
+    /// The requests of the next entry and the entry's bytes.
+    fn take(&self, header: EntryHeader, seed: &[u8; 32]) -> Option<(Vec<Waiting>, Vec<u8>)> {
+        let mut state = self.state();
+        let mut batch = VecDeque::new();
+        let mut requests = VecDeque::new();
+        let mut bytes = 0;
+        while bytes < limits::ENTRY_BYTES_MAX && batch.len() < limits::REQUESTS_PER_ENTRY_MAX {
+            let Some(mut next) = state.waiting.pop_front() else { break };
+            state.bytes = state.bytes.saturating_sub(next.bytes);
+            if let Some(request) = next.request.take()
+                && !next.answer.is_canceled()
+                && next.place.decide(Place::LEFT)
+            {
+                bytes += next.bytes;
+                requests.push_back(request);
+                batch.push_back(next);
+            }
+        }
+        let entry = (!requests.is_empty()).then(|| Entry::fill(header, seed, &mut requests).1);
+        // What did not fit goes back to where it was.
+        while let Some(request) = requests.pop_back() {
+            let Some(mut last) = batch.pop_back() else { break };
+            last.place.0.store(Place::WAITS, Ordering::Release);
+            last.request = Some(request);
+            state.bytes += last.bytes;
+            state.waiting.push_front(last);
+        }
+        drop(state);
+        self.room.notify_waiters();
+        entry.map(|entry| (batch.into(), entry))
+    }
+
+    /// Proposes until the queue is closed.
+    pub(crate) async fn run(self: Arc<Self>, proposer: Proposer) {
+        let mut pace = Pace::default();
+        let mut on_the_way = FuturesUnordered::new();
+        loop {
+            while on_the_way.len() < limits::ENTRIES_IN_FLIGHT_MAX {
+                let mut seed = [0; 32];
+                proposer.entropy.fill(&mut seed);
+                let Some((batch, entry)) = self.take(proposer.header(&mut pace, &*self.clock), &seed) else { break };
+                on_the_way.push(propose(&proposer.raft, batch, entry));
+            }
+            if on_the_way.is_empty() {
+                if self.state().closed {
+                    return;
+                }
+                self.work.notified().await;
+            } else {
+                let work = self.work.notified();
+                futures::pin_mut!(work);
+                futures::future::select(on_the_way.next(), work).await;
+            }
+        }
+    }
+}
+
+/// About the bytes of a request; the entry itself measures exactly.
+fn weight(request: &Request) -> usize {
+    const REST: usize = 256;
+    REST + match request {
+        Request::Call(call) => call.name.len() + call.payload.len() + call.locators.iter().map(Vec::len).sum::<usize>(),
+        Request::CreateMount { module, .. } | Request::Upgrade { module, .. } => {
+            module.schema.len() + module.config.len()
+        }
+        _ => 0,
+    }
+}
+
+/// What a group's entries are proposed with.
+pub(crate) struct Proposer {
+    pub(crate) raft: Raft,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) execution: ExecutionId,
+}
+
+impl Proposer {
+    fn header(&self, pace: &mut Pace, clock: &dyn Clock) -> EntryHeader {
+        let (level, last) = {
+            let published = self.shared.published();
+            (published.view.level(), published.view.time())
+        };
+        EntryHeader { level, execution: self.execution, time: pace.time(last, clock) }
+    }
+}
+
+/// Keeps the proposed time from running: it follows the wall clock, never back, and forward at most twice as fast as
+/// the monotonic clock has run since the proposal before.
+#[derive(Default)]
+struct Pace {
+    last: Option<(Instant, Time)>,
+}
+
+impl Pace {
+    fn time(&mut self, applied: Time, clock: &dyn Clock) -> Time {
+        let (now, wall) = (clock.now(), Time(clock.wall().unix_us));
+        let time = match self.last {
+            None => wall.max(applied),
+            Some((before, last)) => {
+                let elapsed = i64::try_from(now.since(before).as_micros()).unwrap_or(i64::MAX);
+                let latest = Time(last.0.saturating_add(elapsed.saturating_mul(2)));
+                wall.min(latest).max(last).max(applied)
+            }
+        };
+        self.last = Some((now, time));
+        time
+    }
+}
+
+async fn propose(raft: &Raft, batch: Vec<Waiting>, entry: Vec<u8>) {
+    let answers = batch.into_iter().map(|one| one.answer);
+    let error = match raft.client_write(Command::new(&entry)).await {
+        Ok(response) if response.data.0.len() == answers.len() => {
+            for (answer, outcome) in answers.zip(response.data.0) {
+                let _ = answer.send(Ok(outcome));
+            }
+            return;
+        }
+        Ok(_) => Error::new(Code::Unknown, "the entry answers another number of requests"),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => not_leader(&forward),
+        Err(error) => Error::new(Code::Unknown, error.to_string()),
+    };
+    answers.for_each(|answer| drop(answer.send(Err(error.clone()))));
+}

@@ -1,0 +1,62 @@
+//! Limits of consensus. Each has a unit and says what happens at it.
+
+use std::time::Duration;
+
+/// Bytes of one entry: a leader cuts its batches here, and a larger one is refused wherever it comes from.
+pub const ENTRY_BYTES_MAX: usize = isx_cluster::limits::ENTRY_BYTES_MAX;
+/// Bytes of entries in one append message; the next entries wait for the next message. One entry always fits.
+pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a frame between nodes; a longer one ends the stream before anything is allocated.
+pub const FRAME_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Append messages sent to a peer and not yet answered; the next waits.
+pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
+/// Frames queued on one stream; the sender waits.
+pub const FRAMES_QUEUED_MAX: usize = 64;
+/// Streams that one member may have open to us; more are dropped.
+pub const STREAMS_PER_PEER_MAX: usize = 64;
+/// Requests waiting to be proposed in a group; at the bound a caller waits for room until its deadline, then `busy`.
+pub const REQUESTS_QUEUED_MAX: usize = 16 * 1024;
+/// Bytes of requests waiting to be proposed in a group; as [`REQUESTS_QUEUED_MAX`].
+pub const REQUESTS_QUEUED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Requests in one entry; further ones go into the next.
+pub const REQUESTS_PER_ENTRY_MAX: usize = isx_cluster::limits::ENTRY_REQUESTS_MAX;
+/// Entries proposed and not yet applied; requests queue behind them and fill the next batch.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 4;
+/// Entries applied in one job, so that other work of the group gets its turn.
+pub const ENTRIES_PER_APPLY_MAX: usize = 64;
+/// Members of a group, voters and learners; more are refused.
+pub const MEMBERS_MAX: usize = 64;
+/// Bytes of a snapshot's manifest, in files and on the wire; larger is refused before it is allocated.
+/// This bounds a snapshot to some fifty thousand chunks.
+pub const MANIFEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of one chunk of a snapshot, in files and on the wire; larger is refused before it is allocated.
+pub const CHUNK_BYTES_MAX: usize = isx_cluster::limits::CHUNK_BYTES_MAX;
+/// Entries whose effects are kept for followers; one further behind reads the change rings of the view instead.
+pub const EFFECTS_KEPT_MAX: usize = 256;
+/// Entries between two snapshots of a group.
+pub const ENTRIES_PER_SNAPSHOT: u64 = 4096;
+/// Entries kept behind a snapshot, so that a follower that is a little behind needs no snapshot.
+pub const ENTRIES_KEPT: u64 = 512;
+
+/// How long opening a stream to a peer may take.
+pub const DIAL_WITHIN: Duration = Duration::from_secs(2);
+/// How long a peer may take to answer an append or a chunk; then the stream is given up.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// How long a peer may take to install a snapshot it has received.
+pub const INSTALL_WITHIN: Duration = Duration::from_secs(60);
+/// How long stopping may take before the rest is abandoned: everything acknowledged is in the log already.
+pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a leader shows itself.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
+/// The shortest time without a leader before an election; wide, because a busy two-core machine delays everything.
+pub const ELECTION_MIN: Duration = Duration::from_millis(500);
+/// The longest time without a leader before an election.
+pub const ELECTION_MAX: Duration = Duration::from_millis(1000);
+
+const _: () = assert!(FRAME_BYTES_MAX > APPEND_BYTES_MAX + ENTRY_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX > CHUNK_BYTES_MAX + 4096);
+const _: () = assert!(FRAME_BYTES_MAX > MANIFEST_BYTES_MAX + 4096);
+const _: () = assert!(APPENDS_IN_FLIGHT_MAX <= FRAMES_QUEUED_MAX);
+const _: () = assert!(ELECTION_MIN.as_millis() >= 3 * HEARTBEAT.as_millis());
+const _: () = assert!(ENTRIES_KEPT < ENTRIES_PER_SNAPSHOT);

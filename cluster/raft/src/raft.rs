@@ -1,0 +1,578 @@
+//! The groups of a node, as everything above consensus sees them.
+
+use crate::batch::{Proposer, Queue, not_leader};
+use crate::limits;
+use crate::log::{GroupLog, Log};
+use crate::network::Links;
+use crate::replica::{Replica, Shared};
+use crate::runtime::{Node, Runtime};
+use crate::serve::{Groups, Served, serve};
+use crate::snapshot::SnapshotError;
+use crate::types::{self, Member};
+use futures::future::{Either, select, select_all};
+use isx_cluster::{Effects, Hold, Outcome, Request, View};
+use isx_port::{Clock, Instant, NetError, PeerId, Ports};
+use isx_row::{Code, ContentHash, Error};
+use isx_store::{ExecutionId, Executor};
+use isx_wal::{Group, LogIdentity, WalError};
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{LinearizableReadError, RaftError};
+use openraft::{AsyncRuntime, Config, ReadPolicy, ServerState, SnapshotPolicy};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The tree of names and membership.
+pub const TREE: Group = Group(0);
+/// The mounts.
+pub const MOUNTS: Group = Group(1);
+const GROUPS: [Group; 2] = [TREE, MOUNTS];
+
+/// Whether the node has been in the cluster before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It may be its first start: an empty log is begun.
+    New,
+    /// It has voted before: an empty log means that its votes are lost, and it must come back under another id.
+    Existing,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node's number in its groups: made once, never used by another node or after a lost disk.
+    pub node: u64,
+    /// The cluster; the log of another one is refused.
+    pub cluster: [u8; 16],
+    /// The first voters, the same on each of them. The lowest one begins the groups, once.
+    pub founders: BTreeMap<u64, PeerId>,
+    /// Whether an empty log is a beginning or a loss.
+    pub origin: Origin,
+    /// Entries between two snapshots of a group.
+    pub entries_per_snapshot: u64,
+}
+
+impl Options {
+    /// A cluster of this one node.
+    pub fn single(cluster: [u8; 16], peer: PeerId, origin: Origin) -> Self {
+        Self::new(1, cluster, [(1, peer)].into(), origin)
+    }
+
+    /// One of several founders.
+    pub fn new(node: u64, cluster: [u8; 16], founders: BTreeMap<u64, PeerId>, origin: Origin) -> Self {
+        Self { node, cluster, founders, origin, entries_per_snapshot: limits::ENTRIES_PER_SNAPSHOT }
+    }
+}
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log can not be opened. See the cause.
+    #[error("the log")]
+    Log(#[from] WalError),
+    /// The snapshot of a group can not be loaded. Repair the node from its peers.
+    #[error("the snapshot of group {group}: {text}")]
+    Snapshot {
+        /// The group.
+        group: u64,
+        /// What is wrong.
+        text: String,
+    },
+    /// The log is empty, although the node has voted before. Give it another id and let it join.
+    #[error("the log of node {node} is gone")]
+    Forgotten {
+        /// The node.
+        node: u64,
+    },
+    /// The log has entries that another execution id must apply. Start the old binary and stop it: that takes a
+    /// snapshot, which any may load.
+    #[error(
+        "group {group} has entries above its snapshot that another version executes; start the old version and run `isx stop`"
+    )]
+    OtherExecution {
+        /// The group.
+        group: u64,
+    },
+    /// The network does not listen.
+    #[error("the network")]
+    Net(#[from] NetError),
+    /// Consensus did not start.
+    #[error("group {group}: {text}")]
+    Group {
+        /// The group.
+        group: u64,
+        /// What it said.
+        text: String,
+    },
+}
+
+/// How fresh a view must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consistency {
+    /// Everything acknowledged anywhere before the read began: a read index, answered by the leader only.
+    Linearizable,
+    /// What this node has applied.
+    Stale,
+}
+
+/// What a node is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It decides the order.
+    Leader,
+    /// It asks for votes.
+    Candidate,
+    /// It follows a leader, and votes.
+    Follower,
+    /// It follows without a vote, or stops.
+    Learner,
+}
+
+/// The state of one group on this node. Indexes are positions in the group's log.
+#[derive(Clone, Debug)]
+pub struct GroupStatus {
+    /// What this node is.
+    pub role: Role,
+    /// The term.
+    pub term: u64,
+    /// The leader, if known.
+    pub leader: Option<u64>,
+    /// The members and their peers, and whether each votes.
+    pub members: BTreeMap<u64, (PeerId, Voting)>,
+    /// The last entry, whether durable or not.
+    pub last: Option<u64>,
+    /// The last entry known to be committed.
+    pub committed: Option<u64>,
+    /// The last entry applied.
+    pub applied: Option<u64>,
+    /// The last entry of the snapshot.
+    pub snapshot: Option<u64>,
+    /// The last entry dropped from the log.
+    pub purged: Option<u64>,
+    /// Why the group waits instead of applying.
+    pub hold: Option<Hold>,
+    /// Why consensus ended.
+    pub failure: Option<String>,
+}
+
+/// Whether a member votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voting {
+    /// It votes.
+    Voter,
+    /// It follows.
+    Learner,
+}
+
+/// One group.
+struct Running {
+    raft: types::Raft,
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+}
+
+struct Inner {
+    node: Arc<Node>,
+    clock: Arc<dyn Clock>,
+    id: u64,
+    log: Arc<Log>,
+    groups: BTreeMap<u64, Running>,
+}
+
+/// The groups of a node. Cheap to clone; they run until [`Raft::stop`] or the end of the executor.
+#[derive(Clone)]
+pub struct Raft {
+    inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Raft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Raft").field("node", &self.inner.id).finish_non_exhaustive()
+    }
+}
+
+fn config(options: &Options) -> Config {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        cluster_name: "isx".into(),
+        heartbeat_interval: millis(limits::HEARTBEAT),
+        election_timeout_min: millis(limits::ELECTION_MIN),
+        election_timeout_max: millis(limits::ELECTION_MAX),
+        install_snapshot_timeout: millis(limits::INSTALL_WITHIN),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.entries_per_snapshot),
+        max_in_snapshot_log_to_keep: limits::ENTRIES_KEPT.min(options.entries_per_snapshot / 2),
+        // A follower that far behind gets the snapshot.
+        replication_lag_threshold: options.entries_per_snapshot.saturating_mul(2),
+        enable_pre_vote: Some(true),
+        // A restarted leader must be elected again: its state is rebuilt from what a quorum has.
+        enable_leader_restore: Some(false),
+        ..Config::default()
+    }
+}
+
+fn group_error(group: Group) -> impl Fn(&dyn fmt::Display) -> StartError {
+    move |error| StartError::Group { group: group.0, text: error.to_string() }
+}
+
+impl Raft {
+    /// Opens the node's log and snapshots and starts its groups.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is changed by a refused start.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves tasks of a half-started node on the executor.
+    pub async fn start(ports: Ports, options: Options, executor: Arc<dyn Executor>) -> Result<Self, StartError> {
+        let node = Node::new(&ports);
+        node.scope(Self::start_scoped(node.clone(), ports, options, executor)).await
+    }
+
+    async fn start_scoped(
+        node: Arc<Node>,
+        ports: Ports,
+        options: Options,
+        executor: Arc<dyn Executor>,
+    ) -> Result<Self, StartError> {
+        let (log, recovered) = Log::open(&ports, &node, identity(&options.cluster, options.node)).await?;
+        if recovered.created && options.origin == Origin::Existing {
+            log.stop();
+            return Err(StartError::Forgotten { node: options.node });
+        }
+        let config = Arc::new(config(&options).validate().map_err(|error| group_error(TREE)(&error))?);
+        let mut groups = BTreeMap::new();
+        for group in GROUPS {
+            let shared = Shared::open(&ports, group.0, executor.clone()).await;
+            let shared = shared
+                .map_err(|error: SnapshotError| StartError::Snapshot { group: group.0, text: error.to_string() })?;
+            let applied = shared.published().applied.map(|id| id.index);
+            claim(&log, group, executor.execution_id(), applied).await?;
+            let links = Links { node: node.clone(), net: ports.net.clone(), local: options.node, group: group.0 };
+            let storage = GroupLog::new(log.clone(), group);
+            let raft =
+                types::Raft::new(options.node, config.clone(), links, storage, Replica::new(shared.clone())).await;
+            let raft = raft.map_err(|error| group_error(group)(&error))?;
+            let queue = Queue::new(ports.clock.clone());
+            shared.attach(GroupLog::new(log.clone(), group), raft.metrics());
+            let proposer = Proposer {
+                raft: raft.clone(),
+                shared: shared.clone(),
+                entropy: ports.entropy.clone(),
+                execution: executor.execution_id(),
+            };
+            node.spawn("batch", queue.clone().run(proposer));
+            groups.insert(group.0, Running { raft, shared, queue });
+        }
+        let founders = &options.founders;
+        let served = |running: &Running| Served {
+            raft: running.raft.clone(),
+            store: running.shared.store().clone(),
+            founders: founders.clone(),
+        };
+        let served: Groups = Arc::new(groups.iter().map(|(group, running)| (*group, served(running))).collect());
+        if founders.len() > 1 {
+            serve(node.clone(), ports.net.clone(), served).await?;
+        }
+        let inner = Inner { node, clock: ports.clock, id: options.node, log, groups };
+        let raft = Self { inner: Arc::new(inner) };
+        for group in GROUPS {
+            raft.begin(group, founders).await?;
+        }
+        Ok(raft)
+    }
+
+    /// Begins the group if that is this node's part, and does not let a lone voter wait for its own election timeout.
+    async fn begin(&self, group: Group, founders: &BTreeMap<u64, PeerId>) -> Result<(), StartError> {
+        let Some(running) = self.inner.groups.get(&group.0) else { return Ok(()) };
+        let raft = &running.raft;
+        let failed = group_error(group);
+        let initialized = raft.is_initialized().await.map_err(|error| failed(&error))?;
+        if !initialized && founders.first_key_value().is_some_and(|(first, _)| *first == self.inner.id) {
+            let members: BTreeMap<u64, Member> =
+                founders.iter().map(|(id, peer)| (*id, Member { peer: *peer })).collect();
+            raft.initialize(members).await.map_err(|error| failed(&error))?;
+        } else if raft.voter_ids().eq([self.inner.id]) {
+            raft.trigger().elect(false).await.map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    fn group(&self, group: Group) -> Result<&Running, Error> {
+        self.inner.groups.get(&group.0).ok_or_else(|| Error::new(Code::NotFound, format!("no group {}", group.0)))
+    }
+
+    /// Puts `request` into the group's log, with others that wait, and answers what applying it came to.
+    ///
+    /// # Errors
+    /// `busy` and `not_leader`: it is in no log. `deadline` and `unknown`: it may be applied, now or later.
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the answer; the request may be applied all the same.
+    pub async fn propose(&self, group: Group, request: Request, deadline: Instant) -> Result<Outcome, Error> {
+        self.group(group)?.queue.propose(request, deadline).await
+    }
+
+    /// A version of the group's state.
+    ///
+    /// # Errors
+    /// `not_leader` for a linearizable read elsewhere than at the leader, `busy` at the deadline, `fatal`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn read(&self, group: Group, consistency: Consistency, deadline: Instant) -> Result<View, Error> {
+        let running = self.group(group)?;
+        if consistency == Consistency::Linearizable {
+            let ready = async {
+                let linearizer = running.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
+                let linearizer = linearizer.map_err(|error| match error {
+                    RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => not_leader(&forward),
+                    RaftError::APIError(error) => busy(&error),
+                    RaftError::Fatal(error) => Error::new(Code::Fatal, error.to_string()),
+                })?;
+                linearizer.await_ready(&running.raft).await.map_err(|error| Error::new(Code::Fatal, error.to_string()))
+            };
+            self.before(deadline, ready).await??;
+        }
+        let view = running.shared.published().view.clone();
+        Ok(view)
+    }
+
+    /// What this node has applied: [`Raft::read`] with [`Consistency::Stale`], at once.
+    ///
+    /// # Errors
+    /// `not_found` for a group that is not here.
+    pub fn view(&self, group: Group) -> Result<View, Error> {
+        let view = self.group(group)?.shared.published().view.clone();
+        Ok(view)
+    }
+
+    /// Follows what this node applies in a group, from now on.
+    ///
+    /// # Errors
+    /// `not_found` for a group that is not here.
+    pub fn follow(&self, group: Group) -> Result<Follow, Error> {
+        let shared = self.group(group)?.shared.clone();
+        let seen = shared.published().applied.map(|id| id.index);
+        Ok(Follow { shared, seen })
+    }
+
+    /// Runs `future` in the node's scope until the deadline.
+    async fn before<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
+        let scoped = self.inner.node.scope(future);
+        match select(scoped, self.inner.clock.sleep_until(deadline)).await {
+            Either::Left((value, _)) => Ok(value),
+            Either::Right(_) => Err(busy(&"the deadline passed")),
+        }
+    }
+
+    /// The state of each group.
+    pub fn status(&self) -> BTreeMap<Group, GroupStatus> {
+        self.inner.groups.iter().map(|(group, running)| (Group(*group), status(running))).collect()
+    }
+
+    /// Waits until the group's leader is known.
+    ///
+    /// # Errors
+    /// `busy` at the deadline, `fatal` when consensus ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn wait_leader(&self, group: Group, deadline: Instant) -> Result<(u64, PeerId), Error> {
+        let mut metrics = self.group(group)?.raft.server_metrics();
+        let found = async {
+            loop {
+                {
+                    let metrics = metrics.borrow_watched();
+                    let member = metrics.current_leader.and_then(|leader| {
+                        metrics.membership_config.get_node(&leader).map(|member| (leader, member.peer))
+                    });
+                    if let Some(leader) = member {
+                        return Ok(leader);
+                    }
+                }
+                metrics.changed().await.map_err(|_| Error::new(Code::Fatal, "the group ended"))?;
+            }
+        };
+        self.before(deadline, found).await?
+    }
+
+    /// Writes a snapshot of what is applied now; durable when this returns. Entries behind it are dropped.
+    ///
+    /// # Errors
+    /// `fatal` when consensus ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the snapshot being written.
+    pub async fn snapshot_now(&self, group: Group) -> Result<(), Error> {
+        let running = self.group(group)?;
+        self.inner.node.scope(snapshot(running)).await
+    }
+
+    /// Groups that hold try again: code has arrived.
+    pub fn poke(&self) {
+        self.inner.groups.values().for_each(|running| running.shared.poke());
+    }
+
+    /// Completes with the reason when the node can not go on: its log failed, or a group did. Then the process must end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn failed(&self) -> String {
+        let log = self.inner.log.failure();
+        let groups = select_all(self.inner.groups.values().map(|running| Box::pin(ended(running))));
+        futures::pin_mut!(log, groups);
+        match select(log, groups).await {
+            Either::Left((failure, _)) => failure,
+            Either::Right(((failure, ..), _)) => failure,
+        }
+    }
+
+    /// Stops taking requests, writes a snapshot of each group, ends their tasks.
+    ///
+    /// # Errors
+    /// `fatal` when it took longer than [`limits::STOP_WITHIN`]; everything acknowledged is in the log all the same.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the node half stopped.
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.inner.groups.values().for_each(|running| running.queue.close());
+        let stopped = async {
+            for running in self.inner.groups.values() {
+                // A group that holds or has failed gets no snapshot: its log has everything.
+                let held = running.shared.published().hold.is_some();
+                if !held && let Err(error) = snapshot(running).await {
+                    tracing::warn!(%error, "no snapshot at the stop");
+                }
+                running.shared.stop();
+                if let Err(error) = running.raft.shutdown().await {
+                    tracing::warn!(%error, "a group ended badly");
+                }
+            }
+        };
+        let deadline = self.inner.clock.now().after(limits::STOP_WITHIN);
+        let outcome = self.before(deadline, stopped).await;
+        self.inner.log.stop();
+        outcome.map_err(|_| Error::new(Code::Fatal, "stopping took too long"))
+    }
+}
+
+/// What a group does, as it is applied here. A slow follower sees fewer views, never a wrong one.
+pub struct Follow {
+    shared: Arc<Shared>,
+    seen: Option<u64>,
+}
+
+/// What happened since the change before.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The state now.
+    pub view: View,
+    /// What each entry since did, in order; none when the follower fell too far behind, or a snapshot was installed:
+    /// then what lies between is in the change rings of the view, or told as a reset by them.
+    pub effects: Option<Vec<Arc<Effects>>>,
+}
+
+impl Follow {
+    /// What is applied beyond the change before, as soon as there is something; `None` when the node stops.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Change> {
+        let seen = self.seen;
+        let next = self.shared.when(|published| {
+            let applied = published.applied.map(|id| id.index);
+            if applied > seen {
+                let change = Change { view: published.view.clone(), effects: published.effects_after(seen) };
+                Some(Some((applied, change)))
+            } else {
+                published.is_stopping().then_some(None)
+            }
+        });
+        let (applied, change) = next.await?;
+        self.seen = applied;
+        Some(change)
+    }
+}
+
+fn busy(text: &dyn fmt::Display) -> Error {
+    Error::new(Code::Busy, text.to_string())
+}
+
+/// The identity of a node's log: of this cluster and this node.
+pub(crate) fn identity(cluster: &[u8; 16], node: u64) -> LogIdentity {
+    let name = [b"isx:log".as_slice(), cluster, &node.to_le_bytes()].concat();
+    let [identity @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = ContentHash::of(&name).digest;
+    LogIdentity(identity)
+}
+
+/// Records which execution id applies the group's entries.
+async fn claim(log: &Arc<Log>, group: Group, execution: ExecutionId, applied: Option<u64>) -> Result<(), StartError> {
+    let (known, end) = log.execution(group);
+    if known == Some(execution) {
+        return Ok(());
+    }
+    if known.is_some() && end > applied.map_or(0, |applied| applied + 1) {
+        return Err(StartError::OtherExecution { group: group.0 });
+    }
+    log.set_execution(group, execution).await.map_err(|error| group_error(group)(&error))
+}
+
+async fn snapshot(running: &Running) -> Result<(), Error> {
+    let fatal = |error: &dyn fmt::Display| Error::new(Code::Fatal, error.to_string());
+    let Some(target) = running.shared.published().applied else { return Ok(()) };
+    let mut metrics = running.raft.metrics();
+    loop {
+        if metrics.borrow_watched().snapshot.is_some_and(|snapshot| snapshot.index >= target.index) {
+            return Ok(());
+        }
+        // A request while another snapshot is being written is forgotten: asked again until it is there.
+        running.raft.trigger().snapshot().await.map_err(|error| fatal(&error))?;
+        let _ = Runtime::timeout(limits::ELECTION_MIN, metrics.changed()).await;
+        if let Err(error) = &metrics.borrow_watched().running_state {
+            return Err(fatal(error));
+        }
+    }
+}
+
+/// Why the group's consensus ended.
+async fn ended(running: &Running) -> String {
+    let mut metrics = running.raft.metrics();
+    loop {
+        if let Err(error) = &metrics.borrow_watched().running_state
+            && !running.shared.is_stopping()
+        {
+            return error.to_string();
+        }
+        if metrics.changed().await.is_err() {
+            return "the group ended".into();
+        }
+    }
+}
+
+fn status(running: &Running) -> GroupStatus {
+    let metrics = running.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let membership = metrics.membership_config.membership();
+    let voters: Vec<u64> = membership.voter_ids().collect();
+    let voting = |id: &u64| if voters.contains(id) { Voting::Voter } else { Voting::Learner };
+    let published = running.shared.published();
+    GroupStatus {
+        role: match metrics.state {
+            ServerState::Leader => Role::Leader,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Follower => Role::Follower,
+            ServerState::Learner | ServerState::Shutdown => Role::Learner,
+        },
+        term: metrics.current_term,
+        leader: metrics.current_leader,
+        members: membership.nodes().map(|(id, member)| (*id, (member.peer, voting(id)))).collect(),
+        last: metrics.last_log_index,
+        committed: metrics.local_committed.map(|id| id.index),
+        applied: published.applied.map(|id| id.index),
+        snapshot: metrics.snapshot.map(|id| id.index),
+        purged: metrics.purged.map(|id| id.index),
+        hold: published.hold.clone(),
+        failure: metrics.running_state.as_ref().err().map(ToString::to_string),
+    }
+}

@@ -1,0 +1,391 @@
+//! openraft's state machine over the replicated machine.
+//!
+//! Entries are applied on the group's apply lane, some at a time; the view they lead to is published when they are done,
+//! for queries, subscribers and snapshots, none of which waits for the lane. A machine that must wait (its code is not
+//! here, a call killed its process twice) makes the group hold: the entries stay where they are and are tried again when
+//! poked, while openraft goes on appending and voting; a request further on in the committed log may tell the machine to
+//! pass over a call. The state is in memory: a restart loads the last snapshot and
+//! openraft applies what the log has after it once a leader has said that it is committed.
+
+use crate::limits;
+use crate::log::GroupLog;
+use crate::runtime::Runtime;
+use crate::snapshot::{Held, Manifest, SnapshotError, Store};
+use crate::types::{Answers, LogEntry, LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, Types};
+use futures::channel::oneshot;
+use futures::{Stream, StreamExt};
+use isx_cluster::{Applied, Effects, Entry, Hold, Machine, Request, Restore, View};
+use isx_port::{Clock, Lane, Spawn};
+use isx_store::Executor;
+use openraft::async_runtime::{Watch, WatchReceiver};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+use openraft::{AsyncRuntime, OptionalSend, RaftLogReader, RaftMetrics, RaftSnapshotBuilder};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long a group that holds waits before it looks by itself: code may arrive without a poke.
+const HOLD_RETRY: Duration = Duration::from_secs(1);
+
+/// The replicated machine of one group, as everything but openraft reaches it.
+pub(crate) struct Shared {
+    group: u64,
+    spawn: Arc<dyn Spawn>,
+    clock: Arc<dyn Clock>,
+    store: Arc<Store>,
+    executor: Arc<dyn Executor>,
+    /// Held by the apply lane while it applies.
+    machine: Mutex<Machine>,
+    published: Mutex<Published>,
+    /// Something was published.
+    changed: Notify,
+    /// A group that holds should try again.
+    poked: Notify,
+    /// Where a group that holds reads on.
+    log: OnceLock<(GroupLog, MetricsReceiver)>,
+}
+
+type MetricsReceiver = <<Runtime as AsyncRuntime>::Watch as Watch>::Receiver<RaftMetrics<Types>>;
+
+/// What everyone may see of the state.
+#[derive(Clone)]
+pub(crate) struct Published {
+    pub(crate) view: View,
+    pub(crate) applied: Option<LogId>,
+    membership: StoredMembership,
+    pub(crate) hold: Option<Hold>,
+    /// What the last entries did, by index.
+    recent: VecDeque<(u64, Arc<Effects>)>,
+    /// What the entries from this index on did is in `recent`.
+    recent_from: u64,
+    stopping: bool,
+}
+
+fn after(applied: Option<LogId>) -> u64 {
+    applied.map_or(0, |id| id.index.saturating_add(1))
+}
+
+impl Published {
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// What the entries after `seen` did, if all of it is still here.
+    pub(crate) fn effects_after(&self, seen: Option<u64>) -> Option<Vec<Arc<Effects>>> {
+        let whole = self.recent_from <= seen.map_or(0, |seen| seen.saturating_add(1));
+        let later = self.recent.iter().filter(|(index, _)| Some(*index) > seen);
+        whole.then(|| later.map(|(_, effects)| effects.clone()).collect())
+    }
+}
+
+type Batch = VecDeque<(LogEntry, Option<ApplyResponder<Types>>)>;
+
+impl Shared {
+    /// Loads the last snapshot, if there is one.
+    pub(crate) async fn open(
+        ports: &isx_port::Ports,
+        group: u64,
+        executor: Arc<dyn Executor>,
+    ) -> Result<Arc<Self>, SnapshotError> {
+        let store = Store::new(ports, group);
+        let execution = executor.clone();
+        let (machine, meta) = store
+            .on_lane(move |store| {
+                Ok(match store.open()? {
+                    Some(held) => (load(&held)?, held.manifest().meta().clone()),
+                    None => (new_machine(group, &*execution), SnapshotMeta::default()),
+                })
+            })
+            .await?;
+        let published = Published {
+            view: machine.view(),
+            applied: meta.last_log_id,
+            membership: meta.last_membership,
+            hold: None,
+            recent: VecDeque::new(),
+            recent_from: after(meta.last_log_id),
+            stopping: false,
+        };
+        Ok(Arc::new(Self {
+            group,
+            spawn: ports.spawn.clone(),
+            clock: ports.clock.clone(),
+            store,
+            executor,
+            machine: Mutex::new(machine),
+            published: Mutex::new(published),
+            changed: Notify::new(),
+            poked: Notify::new(),
+            log: OnceLock::new(),
+        }))
+    }
+
+    /// Says where a group that holds reads on, and how far that is committed.
+    pub(crate) fn attach(&self, log: GroupLog, metrics: MetricsReceiver) {
+        let _ = self.log.set((log, metrics));
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub(crate) fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Published)) {
+        change(&mut self.published());
+        self.changed.notify_waiters();
+    }
+
+    /// Completes with what `ready` finds in what is published.
+    pub(crate) async fn when<T>(&self, mut ready: impl FnMut(&Published) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(value) = ready(&self.published()) {
+                return value;
+            }
+            changed.await;
+        }
+    }
+
+    /// Code has arrived, or a call may be skipped.
+    pub(crate) fn poke(&self) {
+        self.poked.notify_one();
+    }
+
+    /// A group that holds gives up, and whoever waits for changes hears of it.
+    pub(crate) fn stop(&self) {
+        self.publish(|published| published.stopping = true);
+        self.poked.notify_one();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.published().stopping
+    }
+
+    /// Applies from the front of `batch` until it is empty or the machine must wait. Blocks.
+    fn apply(&self, mut batch: Batch) -> Result<(Batch, Option<Hold>), io::Error> {
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut effects = Vec::new();
+        let mut applied = None;
+        let mut membership = None;
+        let mut hold = None;
+        while let Some((entry, _)) = batch.front() {
+            let index = entry.log_id.index;
+            let outcomes = match &entry.payload {
+                Payload::Blank => Vec::new(),
+                Payload::Membership(new) => {
+                    membership = Some(StoredMembership::new(Some(entry.log_id), new.clone()));
+                    Vec::new()
+                }
+                Payload::Normal(command) => {
+                    let decoded = Entry::decode(command.entry()).map_err(io::Error::other)?;
+                    match machine.apply(index, &decoded, &*self.executor) {
+                        Ok(Applied { outcomes, effects: of_entry, .. }) => {
+                            effects.push((index, Arc::new(of_entry)));
+                            outcomes
+                        }
+                        Err(wait) => {
+                            hold = Some(wait);
+                            break;
+                        }
+                    }
+                }
+            };
+            applied = Some(entry.log_id);
+            if let Some((_, Some(responder))) = batch.pop_front() {
+                answers.push((responder, outcomes));
+            }
+        }
+        let view = machine.view();
+        drop(machine);
+        self.publish(|published| {
+            self.drop_elsewhere(std::mem::replace(&mut published.view, view));
+            published.applied = applied.or(published.applied);
+            if let Some(membership) = membership {
+                published.membership = membership;
+            }
+            published.hold = hold.clone();
+            published.recent.extend(effects);
+            let extra = published.recent.len().saturating_sub(limits::EFFECTS_KEPT_MAX);
+            if let Some((dropped, _)) = published.recent.drain(..extra).next_back() {
+                published.recent_from = dropped + 1;
+            }
+        });
+        // Answers leave after the view shows them, so that who was answered reads what it wrote.
+        for (responder, outcomes) in answers {
+            responder.send(Answers(outcomes));
+        }
+        Ok((batch, hold))
+    }
+
+    /// Dropping the last view of a version takes time: not the apply lane's.
+    fn drop_elsewhere(&self, view: View) {
+        drop(self.spawn.run(Lane::Query(self.group), Box::new(move || drop(view))));
+    }
+
+    /// Reads on in the committed log for what the machine is told to pass over.
+    async fn read_skips(self: &Arc<Self>, held: u64) -> Result<(), io::Error> {
+        let Some((log, metrics)) = self.log.get() else { return Ok(()) };
+        let committed = metrics.borrow_watched().local_committed.map_or(0, |id| id.index);
+        let mut log = log.clone();
+        let mut entries = pin!(log.entries_stream(held + 1..committed + 1).await);
+        while let Some(entry) = entries.next().await {
+            let Payload::Normal(command) = entry?.payload else { continue };
+            let decoded = Entry::decode(command.entry()).map_err(io::Error::other)?;
+            for record in decoded.records {
+                if let Request::Skip { index, position } = record.request {
+                    self.machine.lock().unwrap_or_else(PoisonError::into_inner).skip(index, position);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_apply_lane<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, io::Error> {
+        let shared = self.clone();
+        let (sender, receiver) = oneshot::channel();
+        let job = Box::new(move || drop(sender.send(work(&shared))));
+        self.spawn.run(Lane::Apply(self.group), job).await;
+        receiver.await.map_err(|_| io::Error::other("the apply lane ended"))
+    }
+
+    async fn wait_for_poke(&self) -> Result<(), io::Error> {
+        let retry = self.clock.sleep_until(self.clock.now().after(HOLD_RETRY));
+        let poked = self.poked.notified();
+        futures::pin_mut!(poked);
+        futures::future::select(poked, retry).await;
+        if self.is_stopping() { Err(io::Error::other("the node stops")) } else { Ok(()) }
+    }
+}
+
+/// The machine before its first entry.
+fn new_machine(group: u64, executor: &dyn Executor) -> Machine {
+    Machine::new(u32::try_from(group).unwrap_or(u32::MAX).into(), executor.execution_id())
+}
+
+/// The machine that a snapshot describes. Blocks.
+fn load(held: &Held) -> Result<Machine, SnapshotError> {
+    let mut restore = Restore::new(held.manifest().machine()).map_err(SnapshotError::Machine)?;
+    while let Some(chunk) = restore.expected() {
+        restore.put(&held.read(&chunk.hash)?).map_err(SnapshotError::Machine)?;
+    }
+    restore.finish().map_err(SnapshotError::Machine)
+}
+
+/// openraft's handle on the machine.
+pub(crate) struct Replica {
+    shared: Arc<Shared>,
+}
+
+impl Replica {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl RaftStateMachine<Types> for Replica {
+    type SnapshotData = Held;
+    type SnapshotBuilder = Builder;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
+        let published = self.shared.published();
+        Ok((published.applied, published.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> Result<(), io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        let mut pieces = entries.ready_chunks(limits::ENTRIES_PER_APPLY_MAX);
+        while let Some(piece) = pieces.next().await {
+            let mut batch = piece.into_iter().collect::<Result<Batch, _>>()?;
+            while !batch.is_empty() {
+                let (rest, hold) = self.shared.on_apply_lane(move |shared| shared.apply(batch)).await??;
+                batch = rest;
+                if let Some(hold) = hold {
+                    tracing::warn!(group = self.shared.group, %hold, "the group holds");
+                    self.shared.wait_for_poke().await?;
+                    if let Some((held, _)) = batch.front() {
+                        self.shared.read_skips(held.log_id.index).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Builder {
+        let published = self.shared.published().clone();
+        Builder { shared: self.shared.clone(), published }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, held: Held) -> Result<(), io::Error> {
+        let machine = self
+            .shared
+            .store
+            .on_lane(move |store| {
+                // Loaded before it replaces anything: a snapshot that does not load is never the current one.
+                let machine = load(&held)?;
+                held.adopt(store)?;
+                Ok(machine)
+            })
+            .await?;
+        let meta = meta.clone();
+        let replace = move |shared: &Shared| {
+            let view = machine.view();
+            *shared.machine.lock().unwrap_or_else(PoisonError::into_inner) = machine;
+            shared.publish(|published| {
+                published.view = view;
+                published.applied = meta.last_log_id;
+                published.membership = meta.last_membership;
+                published.hold = None;
+                // What lies between is known to nobody here: followers are told to begin again.
+                published.recent.clear();
+                published.recent_from = after(meta.last_log_id);
+            });
+        };
+        self.shared.on_apply_lane(replace).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, io::Error> {
+        let current = self.shared.store.current();
+        Ok(current.map(|held| Snapshot { meta: held.manifest().meta().clone(), snapshot: held }))
+    }
+}
+
+/// A version of the state about to become files.
+pub(crate) struct Builder {
+    shared: Arc<Shared>,
+    published: Published,
+}
+
+impl RaftSnapshotBuilder<Types> for Builder {
+    type SnapshotData = Held;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
+        let Published { view, applied, membership, .. } = self.published.clone();
+        let meta = SnapshotMeta { last_log_id: applied, last_membership: membership };
+        let held = self.shared.store.on_lane(move |store| build(store, meta, &view)).await?;
+        Ok(Snapshot { meta: held.manifest().meta().clone(), snapshot: held })
+    }
+}
+
+/// Writes a version's chunks and manifest. Blocks.
+fn build(store: &Arc<Store>, meta: SnapshotMeta, view: &View) -> Result<Held, SnapshotError> {
+    let mut pin = store.pin();
+    let mut snapshot = view.snapshot();
+    for chunk in snapshot.by_ref() {
+        pin.add(chunk.hash);
+        store.put_chunk(chunk.hash, &chunk.bytes)?;
+    }
+    store.commit(Manifest::new(meta, snapshot.finish().map_err(SnapshotError::Machine)?)?)
+}

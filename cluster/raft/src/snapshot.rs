@@ -1,0 +1,372 @@
+//! Snapshots of a group as files: chunks named by their content, and one manifest that is replaced as a whole.
+//!
+//! Order of the steps: each chunk is written, synced and renamed to its hash; the folder is synced; the new manifest is
+//! written, synced and renamed over the old one; the folder is synced; only then are chunks removed that nothing names.
+//! A crash between any two steps leaves the old manifest with all its chunks, or the new one with all of its own.
+//!
+//! A chunk file is magic `isxC`, version, length, bytes; its checksum is its name. The manifest file is magic `isxM`,
+//! version, length, CRC-32C of the body, the body: log id and membership, and the machine's own manifest, which names
+//! the chunks.
+
+use crate::format::{self, FormatError, Reader, put_block, put_count, put_snapshot_meta, read_snapshot_meta};
+use crate::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
+use crate::types::SnapshotMeta;
+use futures::channel::oneshot;
+use isx_port::{Disk, DiskError, Lane, OpenMode, Spawn};
+use isx_row::ContentHash;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const CHUNK_MAGIC: [u8; 4] = *b"isxC";
+const MANIFEST_MAGIC: [u8; 4] = *b"isxM";
+const VERSION: u8 = 1;
+const CHUNK_HEADER_BYTES: usize = 4 + 1 + 4;
+const MANIFEST_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
+const MANIFEST: &str = "manifest";
+const NEW: &str = ".new";
+
+/// Why a snapshot can not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SnapshotError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Bytes are not what was written, or what was asked for. Repair the node from its peers.
+    #[error("{file}: {what}")]
+    Damaged { file: String, what: &'static str },
+    #[error("a manifest: {0}")]
+    Manifest(#[from] FormatError),
+    #[error("{what} of {bytes} bytes")]
+    TooLarge { what: &'static str, bytes: usize },
+    #[error("the lane ended")]
+    Gone,
+    /// The machine does not take it.
+    #[error("the machine: {0}")]
+    Machine(isx_row::Error),
+}
+
+impl From<SnapshotError> for std::io::Error {
+    fn from(error: SnapshotError) -> Self {
+        Self::other(error)
+    }
+}
+
+/// What a snapshot consists of.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    meta: SnapshotMeta,
+    chunks: Vec<(ContentHash, u32)>,
+    machine: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+impl Manifest {
+    pub(crate) fn new(meta: SnapshotMeta, machine: Vec<u8>) -> Result<Self, SnapshotError> {
+        let chunks = chunks(&machine)?;
+        let mut body = Vec::new();
+        put_snapshot_meta(&mut body, &meta);
+        put_block(&mut body, &machine);
+        let mut bytes = MANIFEST_MAGIC.to_vec();
+        bytes.push(VERSION);
+        put_count(&mut bytes, body.len());
+        bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        if bytes.len() > MANIFEST_BYTES_MAX {
+            return Err(SnapshotError::TooLarge { what: "a manifest", bytes: bytes.len() });
+        }
+        Ok(Self { meta, chunks, machine, bytes })
+    }
+
+    pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, SnapshotError> {
+        let damaged = |what| SnapshotError::Damaged { file: MANIFEST.into(), what };
+        let mut reader = Reader::new(&bytes);
+        if reader.bytes(4)? != MANIFEST_MAGIC {
+            return Err(damaged("not a manifest"));
+        }
+        reader.version()?;
+        let length = reader.count("bytes of a manifest", MANIFEST_BYTES_MAX)?;
+        let checksum = reader.u32()?;
+        let body = reader.bytes(length)?;
+        reader.end()?;
+        if crc32c::crc32c(body) != checksum {
+            return Err(damaged("a damaged manifest"));
+        }
+        let mut reader = Reader::new(body);
+        let meta = read_snapshot_meta(&mut reader)?;
+        let machine = reader.block("bytes of a manifest", MANIFEST_BYTES_MAX)?.to_vec();
+        reader.end()?;
+        let chunks = chunks(&machine)?;
+        Ok(Self { meta, chunks, machine, bytes })
+    }
+
+    pub(crate) fn meta(&self) -> &SnapshotMeta {
+        &self.meta
+    }
+
+    /// Hash and length of each chunk, in the machine's order.
+    pub(crate) fn chunks(&self) -> &[(ContentHash, u32)] {
+        &self.chunks
+    }
+
+    /// The machine's own manifest.
+    pub(crate) fn machine(&self) -> &[u8] {
+        &self.machine
+    }
+
+    /// As in a file and on the wire.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The chunks that a machine's manifest names.
+fn chunks(machine: &[u8]) -> Result<Vec<(ContentHash, u32)>, SnapshotError> {
+    let manifest = isx_cluster::Manifest::decode(machine).map_err(SnapshotError::Machine)?;
+    Ok(manifest.chunks().iter().map(|chunk| (chunk.hash, chunk.bytes)).collect())
+}
+
+/// The snapshot files of one group. The functions that touch files block: they belong on [`Lane::Snapshot`].
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    spawn: Arc<dyn Spawn>,
+    dir: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Arc<Manifest>>,
+    /// Chunks that snapshots being built, sent or received still need.
+    pins: BTreeMap<ContentHash, usize>,
+}
+
+impl Store {
+    pub(crate) fn new(ports: &isx_port::Ports, group: u64) -> Arc<Self> {
+        let (disk, spawn) = (ports.disk.clone(), ports.spawn.clone());
+        Arc::new(Self { disk, spawn, dir: format!("snap/{group}"), state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` where it may block.
+    pub(crate) async fn on_lane<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Arc<Self>) -> Result<T, SnapshotError> + Send + 'static,
+    ) -> Result<T, SnapshotError> {
+        let store = self.clone();
+        let (sender, receiver) = oneshot::channel();
+        self.spawn.run(Lane::Snapshot, Box::new(move || drop(sender.send(work(&store))))).await;
+        receiver.await.map_err(|_| SnapshotError::Gone)?
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    /// Reads the manifest and removes what a crash left. Blocks.
+    pub(crate) fn open(self: &Arc<Self>) -> Result<Option<Held>, SnapshotError> {
+        self.disk.create_dir(&self.dir)?;
+        self.disk.sync_dir("snap")?;
+        self.disk.sync_dir("")?;
+        let path = self.path(MANIFEST);
+        let file = match self.disk.open(&path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(DiskError::NotFound { .. }) => {
+                self.collect()?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+        if !(MANIFEST_HEADER_BYTES..=MANIFEST_BYTES_MAX).contains(&length) {
+            return Err(SnapshotError::Damaged { file: path, what: "a manifest of an impossible length" });
+        }
+        let mut bytes = vec![0; length];
+        file.read_at(0, &mut bytes)?;
+        let manifest = Arc::new(Manifest::decode(bytes)?);
+        self.state().current = Some(manifest.clone());
+        self.collect()?;
+        Ok(Some(self.hold(manifest)))
+    }
+
+    /// The snapshot to send or load now.
+    pub(crate) fn current(self: &Arc<Self>) -> Option<Held> {
+        let current = self.state().current.clone();
+        current.map(|manifest| self.hold(manifest))
+    }
+
+    /// Keeps the chunks that `manifest` names from being removed.
+    pub(crate) fn hold(self: &Arc<Self>, manifest: Arc<Manifest>) -> Held {
+        let mut pin = self.pin();
+        manifest.chunks.iter().for_each(|(hash, _)| pin.add(*hash));
+        Held { store: self.clone(), manifest, _pin: Arc::new(pin) }
+    }
+
+    pub(crate) fn pin(self: &Arc<Self>) -> Pin {
+        Pin { store: self.clone(), chunks: Vec::new() }
+    }
+
+    /// Keeps a chunk; at once if it is here. The caller has pinned it. Blocks.
+    pub(crate) fn put_chunk(&self, hash: ContentHash, bytes: &[u8]) -> Result<(), SnapshotError> {
+        if bytes.len() > CHUNK_BYTES_MAX {
+            return Err(SnapshotError::TooLarge { what: "a chunk", bytes: bytes.len() });
+        }
+        if ContentHash::of(bytes) != hash {
+            return Err(SnapshotError::Damaged { file: hash.to_string(), what: "other bytes than its hash says" });
+        }
+        if self.has_chunk(&hash)? {
+            return Ok(());
+        }
+        let mut contents = CHUNK_MAGIC.to_vec();
+        contents.push(VERSION);
+        put_block(&mut contents, bytes);
+        self.replace(&hash.to_string(), &contents)
+    }
+
+    pub(crate) fn has_chunk(&self, hash: &ContentHash) -> Result<bool, SnapshotError> {
+        match self.disk.open(&self.path(&hash.to_string()), OpenMode::Read) {
+            Ok(_) => Ok(true),
+            Err(DiskError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads and verifies a chunk. Blocks.
+    pub(crate) fn read_chunk(&self, hash: &ContentHash) -> Result<Vec<u8>, SnapshotError> {
+        let path = self.path(&hash.to_string());
+        let file = self.disk.open(&path, OpenMode::Read)?;
+        let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
+        let damaged = |what| SnapshotError::Damaged { file: path.clone(), what };
+        if !(CHUNK_HEADER_BYTES..=CHUNK_HEADER_BYTES + CHUNK_BYTES_MAX).contains(&length) {
+            return Err(damaged("a chunk of an impossible length"));
+        }
+        let mut contents = vec![0; length];
+        file.read_at(0, &mut contents)?;
+        let mut reader = Reader::new(&contents);
+        if reader.bytes(4)? != CHUNK_MAGIC {
+            return Err(damaged("not a chunk"));
+        }
+        reader.version()?;
+        let bytes = reader.block("bytes of a chunk", CHUNK_BYTES_MAX)?;
+        if ContentHash::of(bytes) != *hash {
+            return Err(damaged("a damaged chunk"));
+        }
+        Ok(bytes.to_vec())
+    }
+
+    /// Makes `manifest` the current snapshot: durable when this returns. Its chunks have been put. Blocks.
+    pub(crate) fn commit(self: &Arc<Self>, manifest: Manifest) -> Result<Held, SnapshotError> {
+        self.disk.sync_dir(&self.dir)?;
+        self.replace(MANIFEST, &manifest.bytes)?;
+        self.disk.sync_dir(&self.dir)?;
+        let manifest = Arc::new(manifest);
+        let held = self.hold(manifest.clone());
+        self.state().current = Some(manifest);
+        self.collect()?;
+        Ok(held)
+    }
+
+    /// Writes a file aside and renames it; durable after a sync of the folder.
+    fn replace(&self, name: &str, contents: &[u8]) -> Result<(), SnapshotError> {
+        let (path, new) = (self.path(name), self.path(&format!("{name}{NEW}")));
+        match self.disk.remove(&new) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let file = self.disk.open(&new, OpenMode::CreateNew)?;
+        file.write_at(0, contents)?;
+        file.sync()?;
+        self.disk.rename(&new, &path)?;
+        Ok(())
+    }
+
+    /// Removes chunks that neither the current snapshot nor a pin names. A crash that keeps them costs space only.
+    fn collect(&self) -> Result<(), SnapshotError> {
+        let named: BTreeSet<String> = {
+            let state = self.state();
+            let current = state.current.iter().flat_map(|manifest| &manifest.chunks).map(|(hash, _)| hash);
+            current.chain(state.pins.keys()).map(ToString::to_string).collect()
+        };
+        for name in self.disk.list(&self.dir)? {
+            if name != MANIFEST && !named.contains(&name) {
+                self.disk.remove(&self.path(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps chunks from being removed while it lives.
+pub(crate) struct Pin {
+    store: Arc<Store>,
+    chunks: Vec<ContentHash>,
+}
+
+impl Pin {
+    pub(crate) fn add(&mut self, hash: ContentHash) {
+        *self.store.state().pins.entry(hash).or_default() += 1;
+        self.chunks.push(hash);
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut state = self.store.state();
+        for hash in &self.chunks {
+            if let Some(count) = state.pins.get_mut(hash) {
+                *count -= 1;
+                if *count == 0 {
+                    state.pins.remove(hash);
+                }
+            }
+        }
+    }
+}
+
+/// A snapshot whose chunks stay as long as this lives.
+#[derive(Clone)]
+pub(crate) struct Held {
+    store: Arc<Store>,
+    manifest: Arc<Manifest>,
+    _pin: Arc<Pin>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("meta", &self.manifest.meta).finish_non_exhaustive()
+    }
+}
+
+impl Held {
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The chunk at `position`, read on the snapshot lane.
+    pub(crate) async fn chunk(&self, position: usize) -> Result<(ContentHash, Vec<u8>), SnapshotError> {
+        let known = self.manifest.chunks.get(position);
+        let (hash, _) = *known.ok_or(SnapshotError::Manifest(FormatError::Short))?;
+        let bytes = self.store.on_lane(move |store| store.read_chunk(&hash)).await?;
+        Ok((hash, bytes))
+    }
+
+    /// Reads and verifies a chunk. Blocks.
+    pub(crate) fn read(&self, hash: &ContentHash) -> Result<Vec<u8>, SnapshotError> {
+        self.store.read_chunk(hash)
+    }
+
+    /// The same snapshot, current and durable in `store`. Blocks.
+    pub(crate) fn adopt(&self, store: &Arc<Store>) -> Result<Held, SnapshotError> {
+        let mut pin = store.pin();
+        for (hash, _) in &self.manifest.chunks {
+            pin.add(*hash);
+            if !store.has_chunk(hash)? {
+                store.put_chunk(*hash, &self.read(hash)?)?;
+            }
+        }
+        store.commit(Manifest::decode(self.manifest.bytes.clone())?)
+    }
+}
+
+const _: () = assert!(format::VERSION == VERSION, "the reader of versions reads these files too");
