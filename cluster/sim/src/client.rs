@@ -1,0 +1,252 @@
+//! Clients: each has a session, asks one thing at a time, and asks again under the same sequence until it is answered.
+
+use crate::executor::Life;
+use crate::history::{Action, History, Operation};
+use crate::oracle::durable;
+use crate::random::Random;
+use crate::world::World;
+use futures::future::{Either, select};
+use isx_cluster::twin::Twin;
+use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall};
+use isx_raft::{Consistency, MOUNTS};
+use isx_row::{Class, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Time, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The mount that everyone uses.
+pub const MOUNT: MountId = MountId([7; 16]);
+/// When clients begin their sessions, as log time goes.
+const BIRTH: Time = Time(1_767_225_600_000_000);
+/// How long an attempt may take.
+const ATTEMPT_WITHIN: Duration = Duration::from_millis(1500);
+/// How long a client waits for a node that may be dead.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Keys of registers; counters have the keys after them.
+const REGISTERS: u64 = 3;
+/// Keys of counters.
+const COUNTERS: u64 = 2;
+/// One acknowledgement in so many is looked for on the disks: each search reads whole logs.
+const DURABLE_ONE_IN: u64 = 24;
+
+/// A client.
+pub struct Client {
+    world: Arc<World>,
+    history: History,
+    random: Random,
+    number: u64,
+    session: SessionId,
+    sequence: u64,
+    /// The node that answered last.
+    favourite: usize,
+}
+
+fn principal() -> Principal {
+    Principal([9; 32])
+}
+
+fn call(name: &str, arguments: &[Value], session: Option<SessionCall>) -> Request {
+    Request::Call(Box::new(ReducerCall {
+        mount: MOUNT,
+        name: name.into(),
+        signature: Signature::ANY,
+        session,
+        principal: principal(),
+        trusted: true,
+        grant: None,
+        within_ms: None,
+        trace: [0; 16],
+        hops: 0,
+        revision_min: None,
+        payload: Twin::arguments(name, arguments),
+        locators: vec![],
+    }))
+}
+
+/// Creates the mount, whoever leads. Repeating it is harmless.
+pub async fn create_mount(world: &Arc<World>) {
+    let mut client = Client::new(world.clone(), History::default(), 0);
+    let request = Request::CreateMount {
+        mount: MOUNT,
+        incarnation: Incarnation(1),
+        module: Twin::module(1),
+        creator: principal(),
+    };
+    client.insist(&request, None).await;
+}
+
+impl Client {
+    /// Client `number`, with a session of its own.
+    pub fn new(world: Arc<World>, history: History, number: u64) -> Self {
+        let mut random = world.split("client");
+        let session = SessionId::new(BIRTH, random.next());
+        let favourite = random.below(world.nodes.len() as u64) as usize;
+        Self { world, history, random, number, session, sequence: 0, favourite }
+    }
+
+    /// Asks until `end`.
+    pub async fn run(mut self, end: Duration) {
+        while self.world.executor.now() < end {
+            match self.random.below(10) {
+                0..=3 => self.put(end).await,
+                4..=6 => self.add(end).await,
+                7 | 8 => self.get().await,
+                _ => self.total().await,
+            }
+            let pause = self.random.range(1..30);
+            self.world.sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    async fn put(&mut self, end: Duration) {
+        let key = self.random.below(REGISTERS);
+        let value = self.random.next();
+        let arguments = [Value::String(key.to_string()), Value::Bytes(value.to_le_bytes().to_vec())];
+        let begin = self.world.executor.now();
+        let done = self.reduce("put", &arguments, end).await;
+        self.note(key, Action::Put(value), begin, done.is_some());
+    }
+
+    async fn add(&mut self, end: Duration) {
+        let key = REGISTERS + self.random.below(COUNTERS);
+        let n = self.random.range(1..100);
+        let begin = self.world.executor.now();
+        let answer = self.reduce("add", &[Value::String(key.to_string()), Value::U64(n)], end).await;
+        let total = answer.and_then(|payload| match Twin::answer("add", &payload) {
+            Ok(Value::U64(total)) => Some(total),
+            other => {
+                self.world.findings.report("client", format_args!("add answered {other:?}"));
+                None
+            }
+        });
+        self.note(key, Action::Add(n, total), begin, total.is_some());
+    }
+
+    async fn get(&mut self) {
+        let key = self.random.below(REGISTERS);
+        let begin = self.world.executor.now();
+        let Some(Value::Option(value)) = self.query("get", key).await else { return };
+        let value = value.and_then(|value| match *value {
+            Value::Bytes(bytes) => bytes.try_into().ok().map(u64::from_le_bytes),
+            _ => None,
+        });
+        self.note(key, Action::Get(value), begin, true);
+    }
+
+    async fn total(&mut self) {
+        let key = REGISTERS + self.random.below(COUNTERS);
+        let begin = self.world.executor.now();
+        if let Some(Value::U64(total)) = self.query("total", key).await {
+            self.note(key, Action::Total(total), begin, true);
+        }
+    }
+
+    fn note(&self, key: u64, action: Action, begin: Duration, heard: bool) {
+        let end = heard.then(|| self.world.executor.now());
+        self.history.note(Operation { key, client: self.number, action, begin, end });
+    }
+
+    /// Calls a reducer under a new sequence; sometimes asks twice, and must hear the same. `None`: the end came first.
+    async fn reduce(&mut self, name: &str, arguments: &[Value], end: Duration) -> Option<Vec<u8>> {
+        self.sequence += 1;
+        let (sequence, done_below) = (Sequence(self.sequence), Sequence(self.sequence));
+        let session = SessionCall { session: self.session, sequence, done_below };
+        let request = call(name, arguments, Some(session));
+        let answer = self.insist(&request, Some(end)).await?;
+        if self.random.below(DURABLE_ONE_IN) == 0 {
+            durable::check(&self.world, &session);
+        }
+        let payload = self.payload(name, answer)?;
+        if self.random.per_mille(80)
+            && let Some(again) = self.insist(&request, Some(end)).await
+        {
+            let again = self.payload(name, again);
+            if again.as_ref() != Some(&payload) {
+                let what = format_args!("{session:?} was answered {payload:?}, then {again:?}").to_string();
+                self.world.findings.report("exactly once", format_args!("{what}"));
+            }
+        }
+        Some(payload)
+    }
+
+    fn payload(&self, name: &str, outcome: Outcome) -> Option<Vec<u8>> {
+        match outcome.into_answer() {
+            Ok(answer) if answer.application_error.is_none() => Some(answer.payload),
+            other => {
+                self.world.findings.report("client", format_args!("{name} was answered {other:?}"));
+                None
+            }
+        }
+    }
+
+    /// Asks one node after another until one answers.
+    async fn insist(&mut self, request: &Request, end: Option<Duration>) -> Option<Outcome> {
+        loop {
+            if end.is_some_and(|end| self.world.executor.now() >= end) {
+                return None;
+            }
+            match self.attempt(request.clone()).await {
+                Some(Ok(outcome)) => return Some(outcome),
+                Some(Err(error)) if error.class() == Class::Refused => {
+                    self.world.findings.report("client", format_args!("{request:?} was refused: {error}"));
+                    return None;
+                }
+                _ => self.look_elsewhere().await,
+            }
+        }
+    }
+
+    async fn attempt(&mut self, request: Request) -> Option<Result<Outcome, Error>> {
+        let raft = self.world.raft(self.favourite)?;
+        let deadline = self.world.deadline(self.favourite, ATTEMPT_WITHIN)?;
+        let proposed = Box::pin(async move { raft.propose(MOUNTS, request, deadline).await });
+        self.with_patience(proposed).await
+    }
+
+    /// A node that dies never answers.
+    async fn with_patience<T>(&self, asked: impl Future<Output = T> + Unpin) -> Option<T> {
+        let late = self.world.executor.now() + PATIENCE;
+        match select(asked, self.world.executor.sleep_until(Life::WORLD, late)).await {
+            Either::Left((value, _)) => Some(value),
+            Either::Right(_) => None,
+        }
+    }
+
+    async fn look_elsewhere(&mut self) {
+        self.favourite = self.random.below(self.world.nodes.len() as u64) as usize;
+        let pause = self.random.range(5..100);
+        self.world.sleep(Duration::from_millis(pause)).await;
+    }
+
+    async fn query(&mut self, name: &'static str, key: u64) -> Option<Value> {
+        let (raft, deadline) = (self.world.raft(self.favourite), self.world.deadline(self.favourite, ATTEMPT_WITHIN));
+        let (Some(raft), Some(deadline)) = (raft, deadline) else {
+            self.look_elsewhere().await;
+            return None;
+        };
+        let read = Box::pin(async move { raft.read(MOUNTS, Consistency::Linearizable, deadline).await });
+        let Some(Ok(view)) = self.with_patience(read).await else {
+            self.look_elsewhere().await;
+            return None;
+        };
+        let call = QueryCall {
+            name: name.into(),
+            signature: Signature::ANY,
+            principal: principal(),
+            trusted: true,
+            payload: Twin::arguments(name, &[Value::String(key.to_string())]),
+        };
+        let answer = view.mount(&MOUNT)?.query(&Twin::default(), &call);
+        match answer.and_then(|payload| Twin::answer(name, &payload)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.world.findings.report("client", format_args!("{name} was refused: {error}"));
+                None
+            }
+        }
+    }
+}
+
+/// The keys of the counters.
+pub fn counters() -> impl Iterator<Item = u64> {
+    REGISTERS..REGISTERS + COUNTERS
+}

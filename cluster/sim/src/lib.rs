@@ -1,0 +1,47 @@
+//! Simulates whole clusters on one thread from one seed, and judges them.
+//!
+//! Nodes are isx-raft with all below it (core, wal) over simulated ports: an [`Executor`] that runs tasks, timers and
+//! lanes in an order drawn from the seed, a [`SimNet`] that delays, cuts and resets, disks that crash by six models
+//! ([`disk`]), clocks that drift and jump. Clients call under sessions and insist; a nemesis does harm and then heals;
+//! oracles, one file each, judge what happened. Everything is drawn from the seed, so [`run`] of one seed is always the
+//! same run, and a failing seed is its own test case.
+//!
+//! Knows nothing of libp2p, wasmtime, tokio's runtime, or real time.
+//!
+//! # Invariants
+//! - Two runs of one seed are the same, to the bytes on their disks: `one_seed_is_one_run`.
+//! - The checker finds planted anomalies: `oracle::linear::tests::planted_anomalies_are_found`.
+//! - openraft's own storage suite passes over the simulated disk: `openraft_storage_suite`.
+//!
+//! # Example
+//! ```
+//! use isx_sim::{Options, run};
+//! use std::time::Duration;
+//!
+//! let report = run(4, Options { voters: 1, duration: Duration::from_secs(2) });
+//! assert_eq!(report.findings, Vec::<String>::new());
+//! ```
+
+mod client;
+mod clock;
+pub mod disk;
+mod executor;
+mod findings;
+mod history;
+mod nemesis;
+mod net;
+pub mod oracle;
+mod random;
+mod run;
+mod trace;
+mod world;
+
+pub use clock::{SimClock, SimEntropy};
+pub use executor::{Executor, LaneTimes, Life};
+pub use findings::Findings;
+pub use history::{Action, History, Operation};
+pub use net::{SimNet, Weather};
+pub use random::Random;
+pub use run::{Options, Report, run};
+pub use trace::Trace;
+pub use world::{Node, World};

@@ -1,0 +1,87 @@
+//! What goes wrong, and when: drawn from the seed, until the world is healed.
+
+use crate::disk::Crash;
+use crate::net::Weather;
+use crate::random::Random;
+use crate::world::World;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wall clocks jump at most this far, so that sessions are neither too old nor from the future.
+const JUMP_MAX_US: u64 = 60_000_000;
+
+/// Does harm until `end`, then heals the world and starts every machine.
+pub async fn harm(world: Arc<World>, end: Duration) {
+    let mut random = world.split("nemesis");
+    while world.executor.now() < end {
+        world.sleep(Duration::from_millis(random.range(200..2500))).await;
+        harm_once(&world, &mut random).await;
+    }
+    world.say(format_args!("the world heals"));
+    world.net.heal();
+    world.net.set_weather(Weather::fair());
+    for index in 0..world.nodes.len() {
+        world.start(index);
+    }
+}
+
+async fn harm_once(world: &Arc<World>, random: &mut Random) {
+    let count = world.nodes.len() as u64;
+    let victim = random.below(count) as usize;
+    match random.below(10) {
+        0..=3 => crash(world, random, &[victim]).await,
+        4 => crash(world, random, &(0..count as usize).collect::<Vec<_>>()).await,
+        5 | 6 if count > 1 => cut(world, random, victim).await,
+        7 => {
+            world.say(format_args!("every stream is reset"));
+            world.net.storm();
+        }
+        8 => weather(world, random),
+        _ => {
+            let by = random.below(2 * JUMP_MAX_US) as i64 - JUMP_MAX_US as i64;
+            world.say(format_args!("the wall clock of node {} is off by {by} us", victim + 1));
+            world.jump(victim, by);
+        }
+    }
+}
+
+/// Cuts the power of machines, each with a model of its own, and gives it back after a while.
+async fn crash(world: &Arc<World>, random: &mut Random, victims: &[usize]) {
+    for victim in victims {
+        let model = random.pick(Crash::ALL).copied().unwrap_or(Crash::DropUnsynced);
+        world.kill(*victim, model, random);
+    }
+    for victim in victims {
+        world.sleep(Duration::from_millis(random.range(10..1500))).await;
+        world.start(*victim);
+    }
+}
+
+/// Cuts the links of a machine, in both directions or in one.
+async fn cut(world: &Arc<World>, random: &mut Random, victim: usize) {
+    let Some(node) = world.nodes.get(victim) else { return };
+    let directions = random.below(3);
+    world.say(format_args!("node {} is cut off, way {directions}", node.id));
+    for other in world.nodes.iter().filter(|other| other.id != node.id) {
+        if directions != 1 {
+            world.net.cut(node.peer, other.peer);
+        }
+        if directions != 0 {
+            world.net.cut(other.peer, node.peer);
+        }
+    }
+    world.sleep(Duration::from_millis(random.range(300..4000))).await;
+    world.say(format_args!("the links are mended"));
+    world.net.heal();
+}
+
+fn weather(world: &Arc<World>, random: &mut Random) {
+    let slowest = random.range(500..40_000);
+    let weather = Weather {
+        delay: (Duration::from_micros(50), Duration::from_micros(slowest)),
+        loss_per_mille: random.below(20),
+        reset_per_myriad: random.below(20),
+    };
+    world.say(format_args!("{weather:?}"));
+    world.net.set_weather(weather);
+}

@@ -1,0 +1,9 @@
+//! The oracles: each looks at one promise, in a file of its own.
+
+pub mod agreement;
+pub mod convergence;
+pub mod durable;
+pub mod exactly_once;
+pub mod linear;
+pub mod raft;
+pub mod ring;

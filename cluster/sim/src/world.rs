@@ -1,0 +1,205 @@
+//! Nodes that run isx-raft over a simulated disk, network, clock and executor, and can be killed and started again.
+
+use crate::clock::{SimClock, SimEntropy};
+use crate::disk::{Crash, SimDisk};
+use crate::executor::{Executor, LaneTimes, Life};
+use crate::findings::Findings;
+use crate::net::{SimNet, Weather};
+use crate::random::Random;
+use crate::trace::Trace;
+use isx_cluster::twin::Twin;
+use isx_port::{Clock, Instant, PeerId, Ports};
+use isx_raft::{Options, Origin, Raft};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The cluster that is simulated.
+pub const CLUSTER: [u8; 16] = *b"simulated-isx-01";
+/// Entries between snapshots: few, so that they happen often.
+const ENTRIES_PER_SNAPSHOT: u64 = 120;
+
+/// One machine.
+pub struct Node {
+    /// Its Raft id.
+    pub id: u64,
+    /// Its identity on the network.
+    pub peer: PeerId,
+    drift_ppm: i64,
+    wall_offset_us: Arc<AtomicI64>,
+    state: Mutex<NodeState>,
+}
+
+struct NodeState {
+    disk: SimDisk,
+    life: Option<Life>,
+    clock: Option<Arc<SimClock>>,
+    raft: Option<Raft>,
+    /// It has been up once: an empty log would be a loss.
+    origin: Origin,
+}
+
+/// The whole simulated world.
+pub struct World {
+    /// Runs everything.
+    pub executor: Executor,
+    /// Connects everything.
+    pub net: SimNet,
+    /// What happened.
+    pub trace: Trace,
+    /// What is wrong.
+    pub findings: Findings,
+    /// The machines.
+    pub nodes: Vec<Node>,
+    lives: AtomicU64,
+    random: Mutex<Random>,
+}
+
+impl World {
+    /// A world of stopped machines.
+    pub fn new(seed: u64, voters: u64) -> Arc<Self> {
+        let mut random = Random::new(seed);
+        let trace = Trace::default();
+        let executor = Executor::new(random.split("executor"), LaneTimes::default(), trace.clone());
+        let net = SimNet::new(executor.clone(), random.split("net"), Weather::fair());
+        let nodes = (1..=voters).map(|id| Node::new(id, &mut random)).collect();
+        Arc::new(Self {
+            executor,
+            net,
+            trace,
+            findings: Findings::default(),
+            nodes,
+            lives: AtomicU64::new(1),
+            random: Mutex::new(random.split("world")),
+        })
+    }
+
+    /// A generator of its own for a part of the world.
+    pub fn split(&self, name: &str) -> Random {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).split(name)
+    }
+
+    /// Says something in the trace.
+    pub fn say(&self, what: std::fmt::Arguments<'_>) {
+        self.trace.say(self.executor.now(), what);
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, duration: Duration) {
+        let at = self.executor.now() + duration;
+        self.executor.sleep_until(Life::WORLD, at).await;
+    }
+
+    /// Starts a stopped machine.
+    pub fn start(self: &Arc<Self>, index: usize) {
+        let Some(node) = self.nodes.get(index) else { return };
+        let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
+        let clock = Arc::new(SimClock::new(self.executor.clone(), life, node.drift_ppm, node.wall_offset_us.clone()));
+        let (disk, origin) = {
+            let mut state = node.state();
+            if state.life.is_some() {
+                return;
+            }
+            state.life = Some(life);
+            state.clock = Some(clock.clone());
+            (state.disk.clone(), state.origin)
+        };
+        let ports = Ports {
+            net: self.net.port(node.peer, life),
+            disk: Arc::new(disk),
+            clock,
+            entropy: Arc::new(SimEntropy::new(self.split("entropy"))),
+            spawn: self.executor.spawner(life),
+        };
+        let founders: BTreeMap<u64, PeerId> = self.nodes.iter().map(|node| (node.id, node.peer)).collect();
+        let options =
+            Options { entries_per_snapshot: ENTRIES_PER_SNAPSHOT, ..Options::new(node.id, CLUSTER, founders, origin) };
+        self.say(format_args!("node {} starts as life {}", node.id, life.0));
+        let world = self.clone();
+        let main = async move {
+            let Some(node) = world.nodes.get(index) else { return };
+            match Raft::start(ports, options, Arc::new(Twin::default())).await {
+                Ok(raft) => {
+                    {
+                        let mut state = node.state();
+                        state.raft = Some(raft.clone());
+                        state.origin = Origin::Existing;
+                    }
+                    crate::oracle::ring::follow(&world, life, node.id, &raft);
+                    let failure = raft.failed().await;
+                    world.findings.report("node", format_args!("node {} failed: {failure}", node.id));
+                }
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    world.findings.report("node", format_args!("node {} did not start: {error}: {cause}", node.id));
+                }
+            }
+        };
+        self.executor.spawn(life, "node", Box::pin(main));
+    }
+
+    /// Cuts the power of a machine: its disk is what the model leaves.
+    pub fn kill(&self, index: usize, model: Crash, random: &mut Random) {
+        let Some(node) = self.nodes.get(index) else { return };
+        let (life, raft) = {
+            let mut state = node.state();
+            (state.life.take(), state.raft.take())
+        };
+        let Some(life) = life else { return };
+        self.say(format_args!("node {} loses power: {model:?}", node.id));
+        self.executor.kill(life);
+        drop(raft);
+        self.net.kill(node.peer, life);
+        let mut state = node.state();
+        state.clock = None;
+        state.disk = state.disk.crash(model, &mut || random.next());
+    }
+
+    /// The machines that are up, by index.
+    pub fn up(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|index| self.raft(*index).is_some()).collect()
+    }
+
+    /// A machine's Raft, while it is up.
+    pub fn raft(&self, index: usize) -> Option<Raft> {
+        self.nodes.get(index)?.state().raft.clone()
+    }
+
+    /// The life of a machine.
+    pub fn life(&self, index: usize) -> Option<Life> {
+        self.nodes.get(index)?.state().life
+    }
+
+    /// A machine's disk as it is now.
+    pub fn disk(&self, index: usize) -> Option<SimDisk> {
+        Some(self.nodes.get(index)?.state().disk.clone())
+    }
+
+    /// A deadline by a machine's clock.
+    pub fn deadline(&self, index: usize, within: Duration) -> Option<Instant> {
+        let clock = self.nodes.get(index)?.state().clock.clone()?;
+        Some(clock.now().after(within))
+    }
+
+    /// Moves a machine's wall clock.
+    pub fn jump(&self, index: usize, by_us: i64) {
+        if let Some(node) = self.nodes.get(index) {
+            node.wall_offset_us.store(by_us, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Node {
+    fn new(id: u64, random: &mut Random) -> Self {
+        let mut peer = [0; 32];
+        peer[..8].copy_from_slice(&id.to_be_bytes());
+        let drift = random.below(400) as i64 - 200;
+        let state = NodeState { disk: SimDisk::new(), life: None, clock: None, raft: None, origin: Origin::New };
+        Self { id, peer: PeerId(peer), drift_ppm: drift, wall_offset_us: Arc::default(), state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, NodeState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
