@@ -1,0 +1,15 @@
+//! The committed code-generator request and the schema go together.
+
+use isx_row::ContentHash;
+
+/// The schema that `object.cgr` was made from.
+const MADE_FROM: &str = "01b61d229a64ac027dcacac8bcc901ea94ab6672acf869e8e0f60f39b2e619d487";
+
+#[test]
+fn the_request_was_made_from_the_schema() {
+    let schema = ContentHash::of(include_bytes!("../../schema/object.capnp")).to_string();
+    assert_eq!(
+        schema, MADE_FROM,
+        "make it again: cd cluster/vat/schema && capnp compile -o- object.capnp > object.cgr; then note the hash here"
+    );
+}

@@ -1,0 +1,82 @@
+//! `Module`: the administration of a mount. What the mounted module itself does is the mounted object's interface.
+
+use crate::{interface, record};
+use isx_row::{Bytes, Code, ContentHash, Error, MountId};
+
+record! {
+    /// A mount as it is.
+    pub struct Description {
+        /// The mount's id, made once.
+        pub mount: MountId,
+        /// The group that keeps it.
+        pub group: u64,
+        /// `active`, or the step of the saga it is in: `creating`, `upgrading`, `unmounted`, `removing`.
+        pub state: String,
+        /// The module's code.
+        pub code: ContentHash,
+        /// Changes on restore and re-creation.
+        pub incarnation: u64,
+        /// Committed transactions.
+        pub revision: u64,
+        /// Rows of all tables.
+        pub rows_count: u64,
+        /// Bytes of all tables.
+        pub table_bytes: u64,
+        /// Bytes of the whole schema.
+        pub schema_bytes: u32,
+        /// The canonical schema from the offset asked for, at most `CHUNK_BYTES_MAX` of it.
+        pub schema: Bytes,
+    }
+
+    /// Rows of a table, in key order, of one revision.
+    pub struct Rows {
+        /// The revision read.
+        pub revision: u64,
+        /// The encoded rows; at most `PAGE_COUNT_MAX`.
+        pub rows: Vec<Bytes>,
+        /// The memcomparable key to continue after; none when this is the last page.
+        pub next: Option<Bytes>,
+    }
+}
+
+interface! {
+    /// The administration of a mount, for those with its owner's rights.
+    ///
+    /// Alive as long as the `Host` it was obtained from; when the mount is removed its calls answer `gone`.
+    "isx.Module": trait Module, stub ModuleStub, served by serve_module {
+        /// The mount as it is, with the schema from `schema_offset`. Idempotent. [`describe`] reads it all.
+        call fn describe(schema_offset: u32) -> Description;
+
+        /// Rows of `table` after the memcomparable key `after`, from the first when absent; at most `limit`, which is
+        /// bounded by `PAGE_COUNT_MAX`. A later page may be of a later revision. Idempotent.
+        ///
+        /// Errors: `not_found` when there is no such table.
+        call fn rows(table: String, after: Option<Bytes>, limit: u32) -> Rows;
+
+        /// Puts a published module in place of the present one, with the data there is. The same code twice is
+        /// harmless.
+        ///
+        /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published.
+        call fn upgrade(code: ContentHash) -> ();
+    }
+}
+
+/// The mount as it is, with its whole schema.
+///
+/// # Errors
+/// As [`Module::describe`]; `conflict` when the mount was upgraded between two chunks.
+///
+/// # Cancel safety
+/// Reads only.
+pub async fn describe(module: &impl Module) -> Result<Description, Error> {
+    let mut whole = module.describe(0).await?;
+    while whole.schema.0.len() < whole.schema_bytes as usize {
+        let offset = u32::try_from(whole.schema.0.len()).unwrap_or(u32::MAX);
+        let next = module.describe(offset).await?;
+        if next.code != whole.code || next.schema.0.is_empty() {
+            return Err(Error::new(Code::Conflict, "the mount was upgraded meanwhile"));
+        }
+        whole.schema.0.extend(next.schema.0);
+    }
+    Ok(whole)
+}

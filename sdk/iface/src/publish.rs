@@ -1,0 +1,65 @@
+//! Publishing: a component's way from bytes to a mount, the same for tools and ROMs.
+
+use crate::anchor::{Anchor, AnchorStub, MountLimits};
+use crate::host::{Host, HostStub};
+use crate::limits::CHUNK_BYTES_MAX;
+use crate::module::{Module, ModuleStub};
+use isx_row::{Bytes, Code, ContentHash, Error, SessionId};
+
+/// Uploads a component unless the node has it; `progress` hears of the bytes that are there. Asked again it goes on
+/// where it was.
+///
+/// # Errors
+/// As [`crate::host::Host::blob_begin`], `blob_put` and `blob_done`.
+///
+/// # Cancel safety
+/// Dropping the future leaves an upload that can be continued.
+pub async fn upload(host: &HostStub, component: &[u8], mut progress: impl FnMut(u64)) -> Result<ContentHash, Error> {
+    let hash = ContentHash::of(component);
+    loop {
+        let mut upload = host.blob_begin(hash, component.len() as u64).await?;
+        while !upload.complete && upload.received_bytes < component.len() as u64 {
+            progress(upload.received_bytes);
+            let offset = usize::try_from(upload.received_bytes).unwrap_or(usize::MAX);
+            let chunk = component.get(offset..).unwrap_or_default();
+            let chunk = &chunk[..chunk.len().min(CHUNK_BYTES_MAX)];
+            upload = match host.blob_put(hash, upload.received_bytes, Bytes(chunk.to_vec())).await {
+                // The node was started again in between: it keeps no unfinished uploads.
+                Err(error) if error.code == Code::NotFound => host.blob_begin(hash, component.len() as u64).await?,
+                other => other?,
+            };
+        }
+        match host.blob_done(hash).await {
+            Err(error) if error.code == Code::NotFound => continue,
+            other => other?,
+        };
+        progress(component.len() as u64);
+        return Ok(hash);
+    }
+}
+
+/// Mounts the published module as the child `name` of `parent`, or puts it in place of what is mounted there with the
+/// data there is. Whether it was mounted anew.
+///
+/// # Errors
+/// As [`crate::anchor::Anchor::mount`] and [`crate::module::Module::upgrade`].
+///
+/// # Cancel safety
+/// Dropping the future leaves either state; asking again completes it.
+pub async fn mount_or_upgrade(
+    parent: &AnchorStub,
+    name: &str,
+    code: ContentHash,
+    limits: MountLimits,
+    session: SessionId,
+) -> Result<(ModuleStub, bool), Error> {
+    match parent.mount(name.into(), code, limits, session).await {
+        Ok(module) => Ok((module, true)),
+        Err(error) if error.code == Code::Taken => {
+            let module = parent.walk(name.into()).await?.module().await?;
+            module.upgrade(code).await?;
+            Ok((module, false))
+        }
+        Err(error) => Err(error),
+    }
+}

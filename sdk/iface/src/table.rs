@@ -1,0 +1,122 @@
+//! What following a table gives: steps of one or more whole transactions, in order.
+
+use crate::{Call, Delivery, Error, Items, ObjectRef, choice, record};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use isx_row::{Bytes, Code, Incarnation, Revision, Signature};
+
+choice! {
+    /// What happened to a row.
+    pub enum RowChange {
+        /// It is there: a row of the first revision, sent before changes when there is no cursor to continue from.
+        Present = 0,
+        /// It came.
+        Insert = 1,
+        /// It changed.
+        Update = 2,
+        /// It went.
+        Delete = 3,
+    }
+}
+
+record! {
+    /// One row's change.
+    pub struct Changed {
+        /// What happened.
+        pub what: RowChange,
+        /// The encoded row before.
+        pub old: Option<Bytes>,
+        /// The encoded row after.
+        pub new: Option<Bytes>,
+    }
+
+    /// A part of a step: of what one or more whole transactions did to the table, or of the rows of one revision. The
+    /// parts of a step follow each other from number 0 to the one that says `last`, whose cursor is the step's; a
+    /// consumer that sees number 0 again drops what it has of an unfinished step: the stream was opened again.
+    pub struct Part {
+        /// The part's number.
+        pub number: u32,
+        /// Whether the step is complete with it.
+        pub last: bool,
+        /// Whether these are all rows of the revision: what was known before is void.
+        pub reset: bool,
+        /// The changes, in order.
+        pub changes: Vec<Changed>,
+    }
+}
+
+/// A step of a followed table: it is now at `revision`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The mount's incarnation.
+    pub incarnation: Incarnation,
+    /// The revision of the step's last transaction.
+    pub revision: Revision,
+    /// Whether `changes` are all rows of the revision: what was known before is void.
+    pub reset: bool,
+    /// The changes, in order.
+    pub changes: Vec<Changed>,
+}
+
+/// Follows the table `table` of a mounted object: its rows first, or what came after the cursor `after`.
+///
+/// # Errors
+/// `not_found` when there is no such table, or it is not the caller's to see.
+///
+/// # Cancel safety
+/// Dropping the future abandons the stream.
+pub async fn follow(
+    object: &ObjectRef,
+    table: &str,
+    after: Option<(Incarnation, Revision)>,
+) -> Result<BoxStream<'static, Result<Step, Error>>, Error> {
+    let delivery = Delivery { after, ..Delivery::default() };
+    let call = Call {
+        method: table.to_string(),
+        signature: Signature::ANY,
+        payload: crate::payload::encode(&())?,
+        objects: Vec::new(),
+        delivery,
+    };
+    let items = object.stream(call).await?;
+    let gathering = Gathering { items, next: 0, changes: Vec::new() };
+    Ok(stream::unfold(gathering, |mut gathering| async move {
+        let step = gathering.next().await?;
+        Some((step, gathering))
+    })
+    .boxed())
+}
+
+/// Puts parts together.
+struct Gathering {
+    items: Items,
+    next: u32,
+    changes: Vec<Changed>,
+}
+
+impl Gathering {
+    async fn next(&mut self) -> Option<Result<Step, Error>> {
+        loop {
+            let item = match self.items.next().await? {
+                Ok(item) => item,
+                Err(error) => return Some(Err(error)),
+            };
+            let part: Part = match crate::payload::decode_value(&item.payload) {
+                Ok(part) => part,
+                Err(error) => return Some(Err(error)),
+            };
+            if part.number == 0 {
+                self.changes.clear();
+            } else if part.number != self.next {
+                return Some(Err(Error::new(Code::Malformed, "a part of a step is missing")));
+            }
+            self.next = part.number.saturating_add(1);
+            self.changes.extend(part.changes);
+            if part.last {
+                let (incarnation, revision) = item.cursor;
+                let changes = std::mem::take(&mut self.changes);
+                return Some(Ok(Step { incarnation, revision, reset: part.reset, changes }));
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The interfaces of the system as they are: a change here changes what callers are typed against.
+
+use expect_test::expect;
+use isx_iface::{AnchorStub, HostStub, Interface, LoginStub, MethodKind, ModuleStub};
+use std::fmt::Write;
+
+fn told(interface: &Interface) -> String {
+    let mut text = format!("{}\n", interface.name);
+    for method in &interface.methods {
+        let arguments: Vec<_> = method.arguments.iter().map(|argument| argument.name.as_str()).collect();
+        let kind = match method.kind {
+            MethodKind::Call => "call",
+            MethodKind::Object => "object",
+            MethodKind::Stream => "stream",
+        };
+        writeln!(text, "  {kind} {}({}) {}", method.name, arguments.join(", "), method.signature)
+            .expect("a string grows");
+    }
+    text
+}
+
+#[test]
+fn the_interfaces_change_only_on_purpose() {
+    let interfaces = [LoginStub::interface(), HostStub::interface(), AnchorStub::interface(), ModuleStub::interface()];
+    expect![[r#"
+        isx.Login
+          object login(secret) b76d722e84437d1c89a901169e8ac0d3
+        isx.Host
+          call whoami() a79eb9196e711682227662a65e94d2e0
+          object root() da3eaa089a47bcf6e99215f19482ff0b
+          object walk(path) d0fdd3c41e5824f4c05c9c06433743c7
+          call status() a1459b8db2e8b259ac159f934e2cc7eb
+          call blob_begin(hash, size_bytes) 633b1591e2cdb2884bf88622efc211dd
+          call blob_put(hash, offset, bytes) 5186594e28d2d236795bda591d05cc47
+          call blob_done(hash) 8b96b18ce54dfe63312a00dac1993b03
+          call skip(group) 38f6fcd9b0f6f55134dd38da8164b502
+          call stop() 04e1e5a2229693ec72f0f70df2fca136
+        isx.Anchor
+          call path() d6a9aaefb43d4f3dd778bf8a940ee63e
+          call ls(after) 386ff2190981f387507711e852d3e2ed
+          object walk(path) d0fdd3c41e5824f4c05c9c06433743c7
+          object make(name) 2e1f483b097ac57f08a64e5644ea9703
+          call get() 7fd5df7b41282b9c0f032dc9511b594e
+          call set(value) c1570ae308a9ce022f2635f5934fa0f5
+          call swap(expected, value) 38fbeaa9134ea096336a56b77b973279
+          stream watch() 83c495aecdc97968ae4c717bf1663318
+          object mount(name, code, limits, session) 68b9334c638b1b243c21ecc8a1a22843
+          call unmount(name) f4806922c16555d4f8b19f8cd91ff3b7
+          call remove(name) dd7b8cabcb8bd83a45aeafe0e173efc6
+          object object() b916029218de68c45d13d25603fe1390
+          object module() 1c3465f339415c96dd84fe20400b49ea
+        isx.Module
+          call describe(schema_offset) 8c6cd7ce4d603074be48779c1f8845a8
+          call rows(table, after, limit) e14be0c7377593c47f285e1029830bcf
+          call upgrade(code) 490d3504fb6da1838c844195b9fe36f9
+    "#]]
+    .assert_eq(&interfaces.map(told).concat());
+}
