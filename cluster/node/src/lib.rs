@@ -1,0 +1,31 @@
+//! Composes a node of its parts: disk, clock and threads of this machine, libp2p, the vat, Raft over the log, the
+//! executor; and serves the system's own objects over them.
+//!
+//! [`Node::start`] takes a state folder and answers callers when it returns; everything acknowledged before a crash is
+//! there after the next start. What callers reach are `Host`, `Anchor`, `Module` and the mounted modules themselves;
+//! mounts are created and removed by sagas over two groups, completed at the next start if a crash cut them short.
+//!
+//! Knows nothing of wgpu, winit, argv, the environment and configuration files.
+//!
+//! # Invariants
+//! - A state folder has one node, one identity and a known version (`state::tests`).
+//! - A blob is whole and checked, or it is not there (`blobs::tests`).
+//! - What was acknowledged is there after a start on the same folder (`tests/node.rs`).
+//! - Callers without the owner's rights see public members only (`tests/node.rs`).
+
+mod anchor;
+mod blobs;
+mod follow;
+mod gate;
+mod host;
+pub mod limits;
+mod module;
+mod mounted;
+mod node;
+pub mod real;
+mod saga;
+mod shared;
+mod state;
+
+pub use node::{Config, Node, StartError};
+pub use state::StateError;

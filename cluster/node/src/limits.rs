@@ -1,0 +1,29 @@
+//! Bounds of a node.
+
+use std::time::Duration;
+
+/// Uploads that may be open at once; one more is answered `busy`.
+pub const UPLOADS_MAX: usize = 8;
+/// How long an upload may rest before it is forgotten.
+pub const UPLOAD_REST_MAX: Duration = Duration::from_secs(60);
+/// Bytes of published blobs on disk; one more blob is refused with `limit`.
+pub const BLOBS_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// How long a caller that says nothing waits for an outcome.
+pub const CALL_WITHIN: Duration = Duration::from_secs(30);
+/// The longest a caller may ask to wait.
+pub const CALL_WITHIN_MAX: Duration = Duration::from_secs(600);
+/// How long a starting node waits for a leader of its groups before it says what is missing.
+pub const LEADER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a stopping node gives its callers to finish.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+/// Rows that a follower of a table is sent at once; the next are read when these are taken.
+pub const FOLLOW_ROWS_MAX: usize = 256;
+/// Bytes of rows in one part of a step of a followed table; larger steps travel in several parts.
+pub const FOLLOW_PART_BYTES_MAX: usize = 192 * 1024;
+/// Revisions without a change in a followed table after which its follower is told how far the mount is.
+pub const FOLLOW_PROGRESS_REVISIONS: u64 = 1024;
+/// Fuel of one call where the mount's limits say nothing.
+pub const CALL_FUEL: u64 = 1_000_000_000;
+
+const _: () = assert!(CALL_WITHIN.as_secs() <= CALL_WITHIN_MAX.as_secs());
+const _: () = assert!(FOLLOW_PART_BYTES_MAX < isx_row::limits::VALUE_BYTES_MAX);

@@ -1,0 +1,109 @@
+//! The administration of a mount, for those with the owner's rights.
+
+use crate::saga;
+use crate::shared::{Shared, Who, mount_in, unexpected};
+use async_trait::async_trait;
+use isx_anchors::{Binding, BindingState};
+use isx_cluster::{Outcome, Request, View};
+use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
+use isx_iface::module::{Description, Rows};
+use isx_iface::{Module, ModuleStub, serve_module};
+use isx_raft::Consistency;
+use isx_row::{Bytes, Code, ContentHash, Error};
+use isx_store::{Position, Scan};
+use std::sync::Arc;
+
+/// The administration of a mount for a caller.
+pub(crate) fn administration(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ModuleStub {
+    ModuleStub(serve_module(Administration { shared: shared.clone(), who, binding: binding.clone() }))
+}
+
+struct Administration {
+    shared: Arc<Shared>,
+    who: Who,
+    binding: Binding,
+}
+
+impl Administration {
+    async fn view(&self) -> Result<View, Error> {
+        self.who.owner_only("the mount's administration")?;
+        let group = crate::shared::group(self.binding.group);
+        self.shared.raft.read(group, Consistency::Linearizable, self.shared.soon()).await
+    }
+
+    async fn state(&self) -> Result<String, Error> {
+        let view = self.shared.tree_view().await?;
+        let binding = crate::shared::tree_of(&view)?.mount(&self.binding.mount).map(|(_, binding)| binding.state);
+        let word = match binding {
+            Some(BindingState::Creating) => "creating",
+            Some(BindingState::Ready) => "active",
+            Some(BindingState::Unmounted) => "unmounted",
+            Some(BindingState::Removing) => "removing",
+            None => return Err(Error::new(Code::Gone, "the mount was removed")),
+        };
+        Ok(word.into())
+    }
+}
+
+#[async_trait]
+impl Module for Administration {
+    async fn describe(&self, schema_offset: u32) -> Result<Description, Error> {
+        let state = self.state().await?;
+        let view = self.view().await?;
+        let mount = mount_in(&view, &self.binding.mount)?;
+        let (module, usage) = (mount.module(), mount.database().usage());
+        let rest = module.schema.get(schema_offset as usize..).unwrap_or_default();
+        Ok(Description {
+            mount: self.binding.mount,
+            group: u64::from(self.binding.group.0),
+            state,
+            code: module.code,
+            incarnation: mount.incarnation().0,
+            revision: mount.revision().0,
+            rows_count: usage.rows,
+            table_bytes: usage.bytes,
+            schema_bytes: u32::try_from(module.schema.len()).unwrap_or(u32::MAX),
+            schema: Bytes(rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec()),
+        })
+    }
+
+    async fn rows(&self, table: String, after: Option<Bytes>, limit: u32) -> Result<Rows, Error> {
+        let view = self.view().await?;
+        let mount = mount_in(&view, &self.binding.mount)?;
+        let database = mount.database();
+        let id =
+            database.table(&table).ok_or_else(|| Error::new(Code::NotFound, format!("table {table} is not found")))?;
+        let count = (limit as usize).clamp(1, PAGE_COUNT_MAX);
+        let after = after.map(|Bytes(bytes)| Position::from_bytes(bytes));
+        let chunk = database.scan(&Scan::all(id), after.as_ref(), count, PAGE_BYTES_MAX)?;
+        let (mut rows, mut bytes, mut next) = (Vec::new(), 0, chunk.next);
+        let mut last_key = None;
+        for (key, row) in chunk.rows {
+            bytes += row.len() + 8;
+            if bytes > PAGE_BYTES_MAX && !rows.is_empty() {
+                next = last_key.map(Position::from_bytes);
+                break;
+            }
+            last_key = Some(key.to_vec());
+            rows.push(Bytes(row.to_vec()));
+        }
+        let next = next.map(|position| Bytes(position.as_bytes().to_vec()));
+        Ok(Rows { revision: mount.revision().0, rows, next })
+    }
+
+    async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {
+        self.shared.load(code).await?;
+        let view = self.view().await?;
+        let mount = mount_in(&view, &self.binding.mount)?;
+        let present = mount.module();
+        if present.code == code {
+            return Ok(());
+        }
+        let module = saga::module(&self.shared, code, present.fuel_max, present.limits)?;
+        let upgrade = Request::Upgrade { mount: self.binding.mount, expected: present.code, module };
+        match self.shared.mounts(upgrade).await? {
+            Outcome::Mounted { .. } => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+}

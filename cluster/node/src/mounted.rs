@@ -1,0 +1,130 @@
+//! The object a mount is: its reducers and queries are its methods, its tables are its streams.
+
+use crate::follow::{Table, follow};
+use crate::shared::{Shared, Who, group, mount_in};
+use async_trait::async_trait;
+use futures::future::join_all;
+use isx_anchors::Binding;
+use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
+use isx_iface::{Answer, Call, Items, Object, ObjectRef};
+use isx_port::Lane;
+use isx_raft::{Consistency, Group};
+use isx_row::schema::Schema;
+use isx_row::{Code, Error, MountId};
+use std::sync::Arc;
+
+/// The mounted object for a caller.
+pub(crate) fn mounted(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ObjectRef {
+    Arc::new(Mounted { shared: shared.clone(), who, mount: binding.mount, group: group(binding.group) })
+}
+
+struct Mounted {
+    shared: Arc<Shared>,
+    who: Who,
+    mount: MountId,
+    group: Group,
+}
+
+impl Mounted {
+    /// The mount's schema, as this node has it now.
+    fn schema(&self) -> Result<(View, Arc<Schema>), Error> {
+        let view = self.shared.raft.view(self.group)?;
+        let code = mount_in(&view, &self.mount)?.module().code;
+        let schema = self.shared.exec.schema(&code);
+        let schema = schema.ok_or_else(|| Error::new(Code::Busy, "the module's code is not here yet"))?;
+        Ok((view, schema))
+    }
+
+    async fn reduce(&self, call: Call) -> Result<Answer, Error> {
+        let deadline = self.shared.deadline(&call.delivery);
+        let session = call.delivery.session.map(|coordinates| isx_cluster::SessionCall {
+            session: coordinates.session,
+            sequence: coordinates.sequence,
+            done_below: coordinates.done_below,
+        });
+        let mut trace = [0; 16];
+        self.shared.ports.entropy.fill(&mut trace);
+        let request = ReducerCall {
+            mount: self.mount,
+            name: call.method,
+            signature: call.signature,
+            session,
+            principal: self.who.principal,
+            trusted: self.who.owner,
+            grant: None,
+            within_ms: call.delivery.within.map(|within| u32::try_from(within.as_millis()).unwrap_or(u32::MAX)),
+            trace,
+            hops: 0,
+            revision_min: call.delivery.revision_min,
+            payload: call.payload,
+            locators: Vec::new(),
+        };
+        let outcome = self.shared.raft.propose(self.group, Request::Call(Box::new(request)), deadline).await?;
+        answer(outcome)
+    }
+
+    async fn ask(&self, call: Call) -> Result<Answer, Error> {
+        let deadline = self.shared.deadline(&call.delivery);
+        let view = self.shared.raft.read(self.group, Consistency::Linearizable, deadline).await?;
+        let mount = mount_in(&view, &self.mount)?;
+        let revision = mount.revision();
+        if call.delivery.revision_min.is_some_and(|least| least > revision) {
+            return Err(Error::new(Code::Busy, format!("the mount is at revision {revision}")));
+        }
+        let query = QueryCall {
+            name: call.method,
+            signature: call.signature,
+            principal: self.who.principal,
+            trusted: self.who.owner,
+            payload: call.payload,
+        };
+        let (shared, mount) = (self.shared.clone(), self.mount);
+        let payload = self
+            .shared
+            .on(Lane::Query(self.group.0), move || mount_in(&view, &mount)?.query(&*shared.exec, &query))
+            .await?;
+        Ok(Answer { payload, revision: Some(revision), ..Answer::default() })
+    }
+}
+
+/// What a reducer's outcome is to its caller.
+fn answer(outcome: Outcome) -> Result<Answer, Error> {
+    if let Outcome::Application { detail, text } = &outcome
+        && detail.is_empty()
+    {
+        // A refusal without a type of its own: its text is all there is.
+        return Err(Error::new(Code::Application, text.clone()));
+    }
+    let isx_cluster::CallAnswer { revision, payload, application_error } = outcome.into_answer()?;
+    Ok(Answer { payload, revision, application_error, ..Answer::default() })
+}
+
+#[async_trait]
+impl Object for Mounted {
+    async fn call(&self, call: Call) -> Result<Answer, Error> {
+        if !call.objects.is_empty() {
+            return Err(Error::new(Code::Unsupported, "objects can not be passed to modules in this version"));
+        }
+        let (_, schema) = self.schema()?;
+        // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
+        if schema.query(&call.method).is_some() { self.ask(call).await } else { self.reduce(call).await }
+    }
+
+    async fn batch(&self, calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
+        // Polled in order the first time, which is the order in which they are queued.
+        join_all(calls.into_iter().map(|call| self.call(call))).await
+    }
+
+    async fn stream(&self, call: Call) -> Result<Items, Error> {
+        let (view, schema) = self.schema()?;
+        let missing = || Error::new(Code::NotFound, format!("table {} is not found", call.method));
+        let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
+        let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
+        let table = Table { group: self.group, mount: self.mount, table: id };
+        follow(&self.shared, table, call.delivery.after)
+    }
+
+    async fn whois(&self) -> Result<String, Error> {
+        Ok(self.schema()?.1.name.clone())
+    }
+}

@@ -1,0 +1,65 @@
+//! Dials a node and hands out its `Host`, with references that live through restarts of the node.
+//!
+//! A [`Client`] holds one link. Whatever is walked to from its `Host` is a lasting reference: when the connection
+//! breaks, the client finds the node again as it did first, walks again, opens streams again at their cursors, and asks
+//! calls to modules again under the same (session, sequence), so that each happens once. Methods of the system's own
+//! objects are asked again where they are idempotent, else they answer `unknown`. Objects obtained otherwise answer
+//! `disconnected`.
+//!
+//! Calls in flight on one reference coalesce into batches; a full session window makes callers wait.
+//!
+//! Knows nothing of wasmtime, files, configuration or the command line.
+//!
+//! # Invariants
+//! - A call to a module keeps its (session, sequence) over every try (`tests/lasting.rs`).
+//! - At most `SESSION_WINDOW` numbers are open (`session::tests`).
+
+mod batch;
+#[cfg(feature = "dial")]
+mod dial;
+pub mod limits;
+mod link;
+mod reference;
+mod session;
+
+#[cfg(feature = "dial")]
+pub use dial::{Dial, Find, Target};
+pub use link::{Connect, Ports};
+
+use isx_iface::ObjectRef;
+use isx_row::Error;
+use std::sync::Arc;
+
+/// A link to a node, and what is reached over it.
+#[derive(Clone)]
+pub struct Client {
+    host: ObjectRef,
+}
+
+impl Client {
+    /// A client over `connector`; connects when first used.
+    pub fn new(connector: Box<dyn Connect>, ports: Ports) -> Self {
+        Self::over(link::Link::new(connector, ports, None))
+    }
+
+    /// A client over `connector`, connected: what does not answer now is an error at once.
+    ///
+    /// # Errors
+    /// As [`Connect::connect`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future abandons the connection.
+    pub async fn connected(connector: Box<dyn Connect>, ports: Ports) -> Result<Self, Error> {
+        let host = connector.connect().await?;
+        Ok(Self::over(link::Link::new(connector, ports, Some(host))))
+    }
+
+    fn over(link: link::Link) -> Self {
+        Self { host: Arc::new(reference::Lasting(reference::Reference::host(Arc::new(link)))) }
+    }
+
+    /// The node's `Host`.
+    pub fn host(&self) -> ObjectRef {
+        self.host.clone()
+    }
+}

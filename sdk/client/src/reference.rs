@@ -1,0 +1,251 @@
+//! References that outlive their connection: obtained again by the way they were obtained first.
+
+use crate::batch::Batcher;
+use crate::limits::{CALL_WITHIN, PAUSE_MAX, PAUSE_MIN};
+use crate::link::{Generation, Link};
+use crate::session::{Session, Ticket};
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream;
+use isx_iface::{Answer, Call, Item, Items, Object, ObjectRef};
+use isx_port::Instant;
+use isx_row::{Class, Code, Error, Incarnation, Revision, SessionId, Time};
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Methods of the system's objects by which a reference is obtained: the same call obtains it again.
+const OBTAINING: &[&str] = &["root", "walk", "make", "mount", "object", "module"];
+/// The one of them that gives a module's own object; its calls are numbered, and so safe to ask again.
+const MODULE_OBJECT: &str = "object";
+/// Methods of the system's objects that may not be made twice; all others are idempotent.
+const ONCE: &[&str] = &["swap"];
+
+/// How a reference was obtained.
+enum Origin {
+    /// It is the login's `Host`.
+    Host,
+    /// By this call on another reference.
+    Walked { from: Arc<Reference>, call: Call },
+}
+
+/// An object of the node, reached over whatever connection there is.
+pub(crate) struct Reference {
+    link: Arc<Link>,
+    origin: Origin,
+    session: Arc<Session>,
+    /// Whether its methods are a module's.
+    numbered: bool,
+    current: Mutex<Option<Reached>>,
+}
+
+/// What the reference is over one connection.
+#[derive(Clone)]
+struct Reached {
+    generation: Generation,
+    object: ObjectRef,
+    batcher: Arc<Batcher>,
+}
+
+impl Reference {
+    pub(crate) fn host(link: Arc<Link>) -> Arc<Self> {
+        Self::new(link, Origin::Host)
+    }
+
+    fn new(link: Arc<Link>, origin: Origin) -> Arc<Self> {
+        let birth = Time(link.ports.clock.wall().unix_us);
+        let session = Session::new(SessionId::new(birth, link.ports.entropy.next_u64()));
+        let numbered = matches!(&origin, Origin::Walked { call, .. } if call.method == MODULE_OBJECT);
+        Arc::new(Self { link, origin, session, numbered, current: Mutex::new(None) })
+    }
+
+    /// The object over the present connection, obtained again if the connection is new.
+    async fn reach(&self, deadline: Instant) -> Result<Reached, Error> {
+        let (generation, host) = self.link.host(deadline).await?;
+        let mut current = self.link.by(deadline, self.current.lock()).await?;
+        if let Some(reached) = current.as_ref().filter(|reached| reached.generation == generation) {
+            return Ok(reached.clone());
+        }
+        let object = match &self.origin {
+            Origin::Host => host,
+            Origin::Walked { from, call } => {
+                let from = Box::pin(from.reach(deadline)).await?;
+                let answer = self.link.by(deadline, from.object.call(call.clone())).await??;
+                first_object(answer.objects)?
+            }
+        };
+        let batcher = Batcher::new(object.clone(), self.link.ports.spawn.clone());
+        let reached = Reached { generation, object, batcher };
+        *current = Some(reached.clone());
+        Ok(reached)
+    }
+
+    /// Tries `once` until it answers, fails for good, or the deadline passes.
+    async fn persist<T, F>(
+        &self,
+        deadline: Instant,
+        repeatable: bool,
+        mut once: impl FnMut(Reached) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let error = match self.reach(deadline).await {
+                Ok(reached) => {
+                    let generation = reached.generation;
+                    let error = match self.link.by(deadline, once(reached)).await? {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => error,
+                    };
+                    match error.class() {
+                        Class::Broken => self.link.lost(generation).await,
+                        Class::Busy => {}
+                        Class::Unknown if error.code == Code::Unknown => {}
+                        Class::Unknown | Class::Refused | Class::Fatal => return Err(error),
+                    }
+                    if !(self.numbered || repeatable) && error.class() != Class::Busy {
+                        return Err(Error::new(Code::Unknown, error.text));
+                    }
+                    error
+                }
+                Err(error) => match error.class() {
+                    Class::Broken | Class::Busy => error,
+                    Class::Unknown | Class::Refused | Class::Fatal => return Err(error),
+                },
+            };
+            tracing::debug!(%error, "asking again");
+            self.link.pause(pause, deadline).await?;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    fn deadline(&self, call: &Call) -> Instant {
+        self.link.ports.clock.now().after(call.delivery.within.unwrap_or(CALL_WITHIN))
+    }
+}
+
+fn first_object(objects: Vec<ObjectRef>) -> Result<ObjectRef, Error> {
+    objects.into_iter().next().ok_or_else(|| Error::new(Code::Malformed, "the answer carries no object"))
+}
+
+/// The client's face of a [`Reference`].
+#[derive(Clone)]
+pub(crate) struct Lasting(pub(crate) Arc<Reference>);
+
+impl Lasting {
+    fn walked(&self, call: Call) -> ObjectRef {
+        let origin = Origin::Walked { from: self.0.clone(), call };
+        Arc::new(Self(Reference::new(self.0.link.clone(), origin)))
+    }
+
+    async fn numbered(&self, mut call: Call, ticket: &Ticket) -> Result<Answer, Error> {
+        let deadline = self.0.deadline(&call);
+        let repeatable = !ONCE.contains(&call.method.as_str());
+        call.delivery.within = None;
+        self.0
+            .persist(deadline, repeatable, |reached| {
+                let mut call = call.clone();
+                call.delivery.within = Some(deadline.since(self.0.link.ports.clock.now()));
+                if self.0.numbered {
+                    call.delivery.session = Some(ticket.coordinates());
+                }
+                async move { reached.batcher.call(call).await }
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Object for Lasting {
+    async fn call(&self, call: Call) -> Result<Answer, Error> {
+        if call.delivery.session.is_some() {
+            return Err(Error::new(Code::BadArguments, "the client numbers its calls itself"));
+        }
+        if !self.0.numbered && OBTAINING.contains(&call.method.as_str()) {
+            let deadline = self.0.deadline(&call);
+            let mut answer = self
+                .0
+                .persist(deadline, true, |reached| {
+                    let call = call.clone();
+                    async move { reached.object.call(call).await }
+                })
+                .await?;
+            first_object(std::mem::take(&mut answer.objects))?;
+            answer.objects = vec![self.walked(call)];
+            return Ok(answer);
+        }
+        let ticket = self.0.link.by(self.0.deadline(&call), self.0.session.ticket()).await?;
+        self.numbered(call, &ticket).await
+    }
+
+    async fn batch(&self, calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
+        // Each call coalesces with the others on its own.
+        futures::future::join_all(calls.into_iter().map(|call| self.call(call))).await
+    }
+
+    async fn stream(&self, call: Call) -> Result<Items, Error> {
+        let deadline = self.0.deadline(&call);
+        let first = open(&self.0, deadline, call.clone()).await?;
+        let following = Following { reference: self.0.clone(), call, items: Some(first) };
+        Ok(stream::unfold(following, |mut following| async move {
+            let item = following.next().await?;
+            Some((item, following))
+        })
+        .boxed())
+    }
+
+    async fn whois(&self) -> Result<String, Error> {
+        let deadline = self.0.link.ports.clock.now().after(CALL_WITHIN);
+        self.0.persist(deadline, true, |reached| async move { reached.object.whois().await }).await
+    }
+}
+
+async fn open(reference: &Reference, deadline: Instant, call: Call) -> Result<Items, Error> {
+    reference
+        .persist(deadline, true, |reached| {
+            let call = call.clone();
+            async move { reached.object.stream(call).await }
+        })
+        .await
+}
+
+/// A stream that is opened again at its cursor when the connection broke.
+struct Following {
+    reference: Arc<Reference>,
+    call: Call,
+    items: Option<Items>,
+}
+
+impl Following {
+    async fn next(&mut self) -> Option<Result<Item, Error>> {
+        loop {
+            let error = match self.items.as_mut()?.next().await? {
+                Ok(item) => {
+                    if item.cursor != (Incarnation::default(), Revision::default()) {
+                        self.call.delivery.after = Some(item.cursor);
+                    }
+                    return Some(Ok(item));
+                }
+                Err(error) => error,
+            };
+            if !matches!(error.class(), Class::Broken | Class::Busy) {
+                self.items = None;
+                return Some(Err(error));
+            }
+            if error.class() == Class::Broken
+                && let Some(reached) = self.reference.current.lock().await.as_ref()
+            {
+                self.reference.link.lost(reached.generation).await;
+            }
+            let deadline = self.reference.link.ports.clock.now().after(CALL_WITHIN);
+            match open(&self.reference, deadline, self.call.clone()).await {
+                Ok(items) => self.items = Some(items),
+                Err(error) => {
+                    self.items = None;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
