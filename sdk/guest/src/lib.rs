@@ -1,0 +1,128 @@
+//! Gives guests their vocabulary: modules declare tables, reducers and queries, and the SDK makes them callable.
+//!
+//! A module is a crate with [`module!`] at its root. [`macro@table`] makes a struct the row of a table and gives it a
+//! typed handle, `ctx.db.NAME()`. [`macro@reducer`] and [`macro@query`] make functions callable by name. Each of them
+//! also declares its item in the schema: bytes computed at compile time, kept in a custom section that hosts and tools
+//! read without running anything. `isx build` makes the component.
+//!
+//! An error, a panic or a limit rolls the whole call back. What a reducer sees is its arguments, its tables and its
+//! entry's context; what it keeps in statics may be gone at the next call and must never matter.
+//!
+//! Knows nothing of the host side: it calls the contract in `sdk/wit`.
+//!
+//! # Invariants
+//! - The schema's records are what the items say (`tests/module.rs`: `the_schema_is_what_the_items_say`).
+//! - Every registered function is found by its name and no other (`tests/module.rs`: `functions_are_found_by_name`).
+//! - A misused attribute is refused with its cure (`isx-macros`: `misuse_is_refused_with_its_cure`).
+//!
+//! # Example
+//! ```
+//! use isx::{Error, QueryContext, ReducerContext};
+//!
+//! isx::module!(public);
+//!
+//! #[isx::table(public)]
+//! struct Greeting {
+//!     #[primary_key(auto_inc)]
+//!     id: u64,
+//!     #[index(btree)]
+//!     name: String,
+//!     text: String,
+//! }
+//!
+//! #[isx::reducer(public)]
+//! fn greet(ctx: &ReducerContext, name: String) -> Result<u64, Error> {
+//!     if name.is_empty() {
+//!         return Err(isx::refused("whom to greet?"));
+//!     }
+//!     let text = format!("hello, {name}");
+//!     Ok(ctx.db.greeting().insert(Greeting { id: 0, name, text })?.id)
+//! }
+//!
+//! #[isx::reducer(on = "greeting.insert")]
+//! fn on_greeting(_ctx: &ReducerContext, row: Greeting) {
+//!     isx::log!(info, "{} was greeted", row.name);
+//! }
+//!
+//! #[isx::query(public, reads(greeting))]
+//! fn greetings_for(ctx: &QueryContext, name: String) -> Result<Vec<Greeting>, Error> {
+//!     ctx.db.greeting().by_name(&name).collect()
+//! }
+//! ```
+
+extern crate self as isx;
+
+pub mod limits;
+// Each kind of guest has its own contract: what one may import, the other must not name.
+#[cfg(not(target_os = "wasi"))]
+mod module;
+#[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
+pub mod rom;
+
+#[cfg(not(target_os = "wasi"))]
+pub use module::{Db, Failure, Handle, Key, QueryContext, Read, ReducerContext, Rows, Table, Write, log, refused};
+
+#[doc(no_inline)]
+pub use isx_row::{Bytes, Code, ContentHash, Error, Locator, Principal, SessionId, Span, Time, Typed, Uuid};
+
+/// `Result` with isx's error.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// Declares the module, once, at the root of its crate: its name and version are the package's. Private unless `public`:
+/// reachable only with a reference that the owner gave.
+pub use isx_macros::module;
+
+/// The bytes of a component that was built before this one: `isx::embed!("tally")` gives `&'static [u8]`.
+///
+/// `isx build --embed tally=FILE` says which file. On the host, in unit tests, they are empty when nobody said.
+pub use isx_macros::embed;
+
+/// Makes an async function the main function of a ROM: `async fn main(host: Host) -> isx::rom::Result`.
+pub use isx_macros::main;
+
+/// Makes a struct the row of a table of this module.
+///
+/// On the struct: `public` (else private), `event` (rows exist for one transaction) or `durable`, `name = "…"` (else the
+/// struct's name in snake case), and below it `#[index(btree, columns(a, b))]`.
+///
+/// On a column: `#[primary_key]` (several make one key, in order), `#[primary_key(auto_inc)]` (a 0 is numbered on insert),
+/// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`.
+///
+/// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
+/// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`. In another Rust module, import the
+/// trait that gives it: `use tables::GreetingDb;`.
+pub use isx_macros::table;
+
+/// Makes a function a reducer: one transaction, deterministic, rolled back wholly when it fails.
+///
+/// Its first argument is `ctx: &ReducerContext`; the others are owned values. It returns nothing, a value, or a `Result`
+/// with [`Error`] or an error of its own ([`derive@Failure`]). Private unless `public`.
+///
+/// `on = "init"` (the mount was created), `on = "greeting.insert"`, `.update`, `.delete` (a row of an own table changed, in
+/// the same transaction) make it a hook, called by nothing else; its arguments are `row`, or `old` and `new`.
+///
+/// `reads(…)`, `inserts(…)`, `updates(…)`, `deletes(…)` declare what it touches: with any of them, all else is denied.
+pub use isx_macros::reducer;
+
+/// Makes a function a query: it reads and changes nothing.
+///
+/// As [`macro@reducer`], with `ctx: &QueryContext`, `public` and `reads(…)`.
+pub use isx_macros::query;
+
+/// Gives a struct or an enum its isx type, so that columns, arguments and answers may have it. The variants of an enum have
+/// explicit tags: `#[tag(1)]`.
+pub use isx_macros::Typed;
+
+/// Makes a type with `#[derive(isx::Typed)]` an error that reducers and queries may return.
+pub use isx_macros::Failure;
+
+/// What the macros expand to; nothing to write by hand.
+#[doc(hidden)]
+pub mod __rt {
+    #[cfg(not(target_os = "wasi"))]
+    pub use crate::module::rt::*;
+    pub use inventory;
+    pub use isx_row::codec::{CodecError, RecordReader, RecordWriter, slots_bytes};
+    pub use isx_row::desc::{FieldDesc, TypeDesc, VariantDesc};
+    pub use isx_row::typed::split_tag;
+}

@@ -1,0 +1,58 @@
+//! What a module links: its tables, its context, its log, and the way into its functions.
+
+#[allow(
+    missing_docs,
+    unsafe_code,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::undocumented_unsafe_blocks,
+    reason = "generated from the guest contract"
+)]
+#[doc(hidden)]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit/module.wit",
+        world: "module",
+        pub_export_macro: true,
+        export_macro_name: "export_module",
+        default_bindings_module: "::isx::__rt::bindings",
+    });
+}
+mod call;
+mod context;
+mod key;
+pub mod log;
+mod rows;
+mod table;
+
+pub use call::{Failure, refused};
+pub use context::{QueryContext, ReducerContext};
+pub use key::Key;
+pub use rows::Rows;
+pub use table::{Db, Handle, Read, Table, Write};
+
+/// What the expansions of module macros call.
+pub mod rt {
+    pub use super::bindings::{self, Failure as Failed, Guest, export_module as export};
+    pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end, typed_failure};
+    pub use super::table::{Index, Number};
+    pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
+
+    /// A schema record, where there is no custom section to keep it.
+    #[derive(Debug)]
+    pub struct Record(pub &'static [u8]);
+
+    #[cfg(not(target_family = "wasm"))]
+    inventory::collect!(Record);
+
+    /// Whether two texts are the same, at compile time.
+    pub const fn same_text(a: &str, b: &str) -> bool {
+        let (a, b) = (a.as_bytes(), b.as_bytes());
+        let mut position = 0;
+        while position < a.len() && position < b.len() && a[position] == b[position] {
+            position += 1;
+        }
+        position == a.len() && position == b.len()
+    }
+}

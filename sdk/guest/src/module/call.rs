@@ -1,0 +1,140 @@
+//! The way in: finds the function by name, decodes its arguments, encodes what it returns.
+//!
+//! `#[isx::reducer]` and `#[isx::query]` register their functions before the first call (`inventory`, by the module's
+//! start-up code), so that no list is kept by hand.
+
+use crate::module::bindings::Failure as Failed;
+use crate::module::bindings::isx::module::types::{Fault, Refusal};
+use isx_row::codec::{CodecError, RecordReader, split_version};
+use isx_row::typed::encode_answer;
+use isx_row::{Code, Error, Typed};
+
+/// A reducer or query as its macro registers it.
+#[derive(Debug)]
+pub struct Function {
+    /// As the schema names it.
+    pub name: &'static str,
+    /// Decodes the arguments, runs it, encodes the answer.
+    pub run: fn(&[u8]) -> Outcome,
+}
+
+inventory::collect!(Function);
+
+/// What a call gives to the host.
+pub type Outcome = Result<Vec<u8>, Failed>;
+
+/// What reducers and queries may fail with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no error that a reducer or query may return",
+    note = "return `isx::Error`, or put `#[derive(isx::Typed, isx::Failure)]` on your own error"
+)]
+pub trait Failure {
+    #[doc(hidden)]
+    fn __fail(self) -> Failed;
+}
+
+impl Failure for Error {
+    fn __fail(self) -> Failed {
+        match self.code {
+            Code::Application => Failed::Application(Refusal { detail: Vec::new(), text: self.text }),
+            code => Failed::Fault(Fault { code: code as u16, text: self.text }),
+        }
+    }
+}
+
+/// The module's own refusal, with a text for people: rolls the call back.
+pub fn refused(text: impl Into<String>) -> Error {
+    Error::new(Code::Application, text)
+}
+
+/// A typed error as its `Failure` reports it: encoded like an answer.
+pub fn typed_failure<E: Typed>(error: E, text: &str) -> Failed {
+    match encode_answer(error) {
+        Ok(detail) => Failed::Application(Refusal { detail, text: text.to_owned() }),
+        Err(error) => fault_of(error),
+    }
+}
+
+/// What a function's `Result` is made of.
+pub trait Returned {
+    /// The answer.
+    type Answer: Typed;
+    /// The error.
+    type Failure: Failure;
+    /// As the host wants it.
+    fn into_outcome(self) -> Outcome;
+}
+
+impl<T: Typed, E: Failure> Returned for Result<T, E> {
+    type Answer = T;
+    type Failure = E;
+
+    fn into_outcome(self) -> Outcome {
+        match self {
+            Ok(value) => encode_answer(value).map_err(fault_of),
+            Err(error) => Err(error.__fail()),
+        }
+    }
+}
+
+/// Runs the function called `name`.
+pub fn call(name: &str, arguments: &[u8]) -> Outcome {
+    #[cfg(target_family = "wasm")]
+    report_panics();
+    match inventory::iter::<Function>().find(|function| function.name == name) {
+        Some(function) => (function.run)(arguments),
+        None => Err(Failed::Absent),
+    }
+}
+
+/// Writes panics to the log: a trap carries no text.
+#[cfg(target_family = "wasm")]
+fn report_panics() {
+    static HOOK: std::sync::Once = std::sync::Once::new();
+    HOOK.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            crate::module::log::write(crate::module::log::Level::error, &panic.to_string())
+        }));
+    });
+}
+
+/// A reader of a call's arguments.
+///
+/// # Errors
+/// `bad_arguments`, here and below. The host has checked the arguments against the schema: this is the second lock.
+pub fn arguments(bytes: &[u8], slots_bytes: usize) -> Result<RecordReader<'_>, Failed> {
+    match split_version(bytes) {
+        Ok((0, record)) => RecordReader::new(record, slots_bytes).map_err(bad_arguments),
+        Ok(_) => Err(bad_arguments(CodecError::NotCanonical("arguments have version 0"))),
+        Err(error) => Err(bad_arguments(error)),
+    }
+}
+
+/// The next argument.
+///
+/// # Errors
+/// As [`arguments`].
+pub fn argument<T: Typed>(record: &mut RecordReader<'_>) -> Result<T, Failed> {
+    record.member().map_err(bad_arguments)
+}
+
+/// Ends the arguments.
+///
+/// # Errors
+/// As [`arguments`].
+pub fn end(record: RecordReader<'_>) -> Result<(), Failed> {
+    record.end().map_err(bad_arguments)
+}
+
+/// The host's fault as an error.
+pub fn error_of(fault: Fault) -> Error {
+    Error::new(Code::from_number(fault.code).unwrap_or(Code::Unsupported), fault.text)
+}
+
+fn bad_arguments(error: CodecError) -> Failed {
+    Failed::Fault(Fault { code: Code::BadArguments as u16, text: error.to_string() })
+}
+
+fn fault_of(error: CodecError) -> Failed {
+    Error::from(error).__fail()
+}

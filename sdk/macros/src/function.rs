@@ -1,0 +1,322 @@
+//! `#[isx::reducer]` and `#[isx::query]`: checks a function, declares it in the schema and makes it callable by name.
+
+use crate::attributes::{Settings, name_in, name_of};
+use crate::record;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety, Type};
+
+/// Which attribute stands on the function.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `#[isx::reducer]`.
+    Reducer,
+    /// `#[isx::query]`.
+    Query,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Reducer => "reducer",
+            Self::Query => "query",
+        }
+    }
+
+    fn context(self) -> &'static str {
+        match self {
+            Self::Reducer => "ReducerContext",
+            Self::Query => "QueryContext",
+        }
+    }
+}
+
+/// The event of a hook.
+enum Hook {
+    Init,
+    Table { table: String, event: &'static str, place: LitStr },
+}
+
+/// Tables that the function says it touches; `None` where it says nothing.
+struct Access {
+    reads: Option<Vec<String>>,
+    inserts: Option<Vec<String>>,
+    updates: Option<Vec<String>>,
+    deletes: Option<Vec<String>>,
+}
+
+/// Expands the attribute `kind` with its `settings` on `item`.
+pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let function: ItemFn = syn::parse2(item.clone())
+        .map_err(|error| Error::new(error.span(), format!("`#[isx::{}]` stands on a function", kind.word())))?;
+    let mut settings = Settings::read(settings)?;
+    let public = settings.word("public")?;
+    if settings.word("private")? && public {
+        return Err(Error::new(function.sig.ident.span(), "`public` and `private` exclude each other; keep one"));
+    }
+    let hook = match kind {
+        Kind::Reducer => settings.text("on")?.map(parse_hook).transpose()?,
+        Kind::Query => None,
+    };
+    let access = parse_access(kind, &mut settings)?;
+    settings.done(match kind {
+        Kind::Reducer => "public, on = \"…\", reads(…), inserts(…), updates(…), deletes(…)",
+        Kind::Query => "public, reads(…)",
+    })?;
+
+    check_shape(kind, &function)?;
+    let arguments = parse_arguments(kind, &function)?;
+    let answer = Answer::of(&function.sig.output);
+    if let Some(hook) = &hook {
+        check_hook(hook, &arguments, &function, public)?;
+    }
+    let name = name_of(&function.sig.ident)?;
+    let section = record::function(record::Function {
+        kind,
+        name: &name,
+        public,
+        arguments: &arguments,
+        outcome: &answer.outcome,
+        hook: hook.as_ref().map(hook_tokens),
+        access: access_tokens(kind, &access),
+    });
+    let run = runner(kind, &function, &arguments, &answer);
+    let row_check = hook.as_ref().map(|hook| hook_row_check(hook, &arguments));
+    Ok(quote! {
+        #function
+        const _: () = {
+            #section
+            #run
+            #row_check
+            ::isx::__rt::inventory::submit! { ::isx::__rt::Function { name: #name, run } }
+        };
+    })
+}
+
+/// An argument after the context.
+pub struct Argument {
+    /// As the schema names it.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// What the function returns.
+struct Answer {
+    /// The `Result` type that stands for it.
+    outcome: TokenStream,
+    /// Whether the function itself returns that `Result`.
+    fallible: bool,
+}
+
+impl Answer {
+    fn of(output: &ReturnType) -> Self {
+        let ReturnType::Type(_, ty) = output else {
+            return Self { outcome: quote!(::core::result::Result<(), ::isx::Error>), fallible: false };
+        };
+        // A trait could not tell `Result` from the types that encode: the name decides.
+        let fallible =
+            matches!(&**ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result"));
+        if fallible {
+            Self { outcome: quote!(#ty), fallible }
+        } else {
+            Self { outcome: quote_spanned!(ty.span()=> ::core::result::Result<#ty, ::isx::Error>), fallible }
+        }
+    }
+}
+
+fn check_shape(kind: Kind, function: &ItemFn) -> Result<()> {
+    let signature = &function.sig;
+    let refuse = |span, text: &str| Err(Error::new(span, format!("a {} {text}", kind.word())));
+    if let Some(token) = &signature.asyncness {
+        return refuse(token.span(), "runs to its end within one transaction; delete `async`");
+    }
+    if !matches!(signature.safety, Safety::Default) {
+        return refuse(signature.safety.span(), "is called by the host; delete `unsafe` or `safe`");
+    }
+    if let Some(abi) = &signature.abi {
+        return refuse(abi.span(), "is a plain function; delete `extern`");
+    }
+    if !signature.generics.params.is_empty() {
+        return refuse(signature.generics.span(), "has one signature for all callers; write the types out");
+    }
+    if let Some(variadic) = &signature.variadic {
+        return refuse(variadic.span(), "has a fixed list of arguments; use a `Vec`");
+    }
+    Ok(())
+}
+
+fn parse_arguments(kind: Kind, function: &ItemFn) -> Result<Vec<Argument>> {
+    let mut inputs = function.sig.inputs.iter();
+    let wanted = format!("the first argument of a {} is `ctx: &{}`", kind.word(), kind.context());
+    match inputs.next() {
+        Some(FnArg::Typed(first)) if is_context(kind, &first.ty) => {}
+        Some(other) => return Err(Error::new(other.span(), wanted)),
+        None => return Err(Error::new(function.sig.paren_token.span.join(), wanted)),
+    }
+    let mut arguments: Vec<Argument> = Vec::new();
+    for input in inputs {
+        let FnArg::Typed(typed) = input else { return Err(Error::new(input.span(), wanted)) };
+        let Pat::Ident(pattern) = &*typed.pat else {
+            return Err(Error::new(typed.pat.span(), "callers know an argument by its name: give it one"));
+        };
+        refuse_borrowed(&typed.ty)?;
+        let text = pattern.ident.to_string();
+        // `_row` says that the body does not use it: no business of callers.
+        let ident = Ident::new(
+            match text.trim_start_matches('_') {
+                "" => &text,
+                rest => rest,
+            },
+            pattern.ident.span(),
+        );
+        arguments.push(Argument { name: name_of(&ident)?, ty: (*typed.ty).clone() });
+    }
+    Ok(arguments)
+}
+
+fn is_context(kind: Kind, ty: &Type) -> bool {
+    matches!(ty, Type::Reference(reference) if reference.mutability.is_none()
+        && matches!(&*reference.elem, Type::Path(path) if ends_with(&path.path, kind.context())))
+}
+
+fn ends_with(path: &Path, name: &str) -> bool {
+    path.segments.last().is_some_and(|last| last.ident == name && matches!(last.arguments, PathArguments::None))
+}
+
+/// Refuses types that own nothing: arguments and columns are decoded from bytes that go away.
+pub fn refuse_borrowed(ty: &Type) -> Result<()> {
+    match ty {
+        Type::Reference(reference) => {
+            let owned = match &*reference.elem {
+                Type::Path(path) if path.path.is_ident("str") => "String".to_owned(),
+                Type::Slice(slice) => {
+                    let element = &slice.elem;
+                    format!("Vec<{}>", quote!(#element))
+                }
+                other => quote!(#other).to_string(),
+            };
+            Err(Error::new(ty.span(), format!("values here are owned; write `{owned}`")))
+        }
+        Type::ImplTrait(_) | Type::TraitObject(_) | Type::FnPtr(_) | Type::Ptr(_) | Type::Infer(_) => {
+            Err(Error::new(ty.span(), "a value here has a type that the schema can name; write it out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn parse_hook(text: LitStr) -> Result<Hook> {
+    let value = text.value();
+    if value == "init" {
+        return Ok(Hook::Init);
+    }
+    let known = "events: \"init\", \"TABLE.insert\", \"TABLE.update\", \"TABLE.delete\" with a table of this module";
+    let Some((table, event)) = value.split_once('.') else { return Err(Error::new(text.span(), known)) };
+    let event = match event {
+        "insert" => "Insert",
+        "update" => "Update",
+        "delete" => "Delete",
+        _ => return Err(Error::new(text.span(), known)),
+    };
+    if table.contains(['/', ':']) {
+        return Err(Error::new(text.span(), format!("a hook on another module's table is not available; {known}")));
+    }
+    let table = name_in(&LitStr::new(table, text.span()))?;
+    Ok(Hook::Table { table, event, place: text })
+}
+
+fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bool) -> Result<()> {
+    let span = function.sig.ident.span();
+    if public {
+        return Err(Error::new(span, "a hook is called by its event and by nothing else; delete `public`"));
+    }
+    let (count, wanted) = match hook {
+        Hook::Init => (0, "an `init` hook has no argument but the context"),
+        Hook::Table { event: "Update", .. } => (2, "an update hook has the arguments `old: Row, new: Row`"),
+        Hook::Table { .. } => (1, "an insert or delete hook has the argument `row: Row`"),
+    };
+    if arguments.len() == count { Ok(()) } else { Err(Error::new(span, wanted)) }
+}
+
+fn hook_tokens(hook: &Hook) -> TokenStream {
+    match hook {
+        Hook::Init => quote!(::isx::__rt::record::HookDesc::Init),
+        Hook::Table { table, event, .. } => {
+            let event = format_ident!("{event}");
+            quote!(::isx::__rt::record::HookDesc::OwnTable(#table, ::isx::__rt::RowEvent::#event))
+        }
+    }
+}
+
+/// Refuses, at compile time, a hook whose row is not the row of its table.
+fn hook_row_check(hook: &Hook, arguments: &[Argument]) -> TokenStream {
+    let Hook::Table { table, place, .. } = hook else { return TokenStream::new() };
+    let message = format!("the row of this hook is not the row of table `{table}`");
+    let rows = arguments.iter().map(|argument| &argument.ty);
+    quote_spanned! {place.span()=>
+        #(const _: () = assert!(::isx::__rt::same_text(<#rows as ::isx::Table>::NAME, #table), #message);)*
+    }
+}
+
+fn parse_access(kind: Kind, settings: &mut Settings) -> Result<Access> {
+    let mut names = |word: &str| -> Result<Option<Vec<String>>> {
+        let Some(idents) = settings.names(word)? else { return Ok(None) };
+        let mut names = Vec::with_capacity(idents.len());
+        for ident in &idents {
+            let name = name_of(ident)?;
+            if names.contains(&name) {
+                return Err(Error::new(ident.span(), "this table is named twice; delete one"));
+            }
+            names.push(name);
+        }
+        names.sort();
+        Ok(Some(names))
+    };
+    let reads = names("reads")?;
+    if kind == Kind::Query {
+        return Ok(Access { reads, inserts: None, updates: None, deletes: None });
+    }
+    Ok(Access { reads, inserts: names("inserts")?, updates: names("updates")?, deletes: names("deletes")? })
+}
+
+/// Nothing declared means every own table; anything declared means that and no more.
+fn access_tokens(kind: Kind, access: &Access) -> Option<TokenStream> {
+    let Access { reads, inserts, updates, deletes } = access;
+    if [reads, inserts, updates, deletes].iter().all(|names| names.is_none()) {
+        return None;
+    }
+    let list = |names: &Option<Vec<String>>| {
+        let names = names.iter().flatten();
+        quote!(&[#(#names),*])
+    };
+    let [reads, inserts, updates, deletes] = [list(reads), list(inserts), list(updates), list(deletes)];
+    Some(match kind {
+        Kind::Query => reads,
+        Kind::Reducer => quote!(::isx::__rt::record::AccessDesc {
+            reads: #reads, inserts: #inserts, updates: #updates, deletes: #deletes,
+        }),
+    })
+}
+
+/// The function that decodes arguments, calls, and encodes the answer.
+fn runner(kind: Kind, function: &ItemFn, arguments: &[Argument], answer: &Answer) -> TokenStream {
+    let called = &function.sig.ident;
+    let context = format_ident!("{}", kind.context());
+    let types: Vec<&Type> = arguments.iter().map(|argument| &argument.ty).collect();
+    let names: Vec<Ident> = (0..arguments.len()).map(|position| format_ident!("argument_{position}")).collect();
+    let call = quote!(#called(&::isx::#context::__begin() #(, #names)*));
+    let outcome = &answer.outcome;
+    let value = if answer.fallible { call } else { quote!(::core::result::Result::Ok(#call)) };
+    quote! {
+        fn run(arguments: &[u8]) -> ::isx::__rt::Outcome {
+            let slots_bytes = const { ::isx::__rt::slots_bytes(&[#(<#types as ::isx::Typed>::FIXED),*]) };
+            #[allow(unused_mut, reason = "there may be no arguments")]
+            let mut record = ::isx::__rt::arguments(arguments, slots_bytes)?;
+            #(let #names: #types = ::isx::__rt::argument(&mut record)?;)*
+            ::isx::__rt::end(record)?;
+            let outcome: #outcome = #value;
+            ::isx::__rt::Returned::into_outcome(outcome)
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! Misuse of every macro is refused where it stands, with its cure.
+
+use crate::function::{self, Kind};
+use crate::{module, rom, table, typed};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+fn check(expanded: syn::Result<TokenStream>, expected: &str) {
+    match expanded {
+        Ok(tokens) => assert!(expected.is_empty(), "expected `{expected}`, got {tokens}"),
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!expected.is_empty() && text.contains(expected), "expected `{expected}`, got `{text}`");
+        }
+    }
+}
+
+fn reducer(settings: TokenStream, item: TokenStream, expected: &str) {
+    check(function::expand(Kind::Reducer, settings, item), expected);
+}
+
+fn query(settings: TokenStream, item: TokenStream, expected: &str) {
+    check(function::expand(Kind::Query, settings, item), expected);
+}
+
+fn row(settings: TokenStream, item: TokenStream, expected: &str) {
+    check(table::expand(settings, item), expected);
+}
+
+#[test]
+fn misuse_is_refused_with_its_cure() {
+    let ok = quote!(
+        fn add(ctx: &ReducerContext, n: u64) -> u64 {
+            n
+        }
+    );
+    reducer(quote!(public), ok.clone(), "");
+    reducer(quote!(publik), ok.clone(), "allowed: public");
+    reducer(quote!(public, public), ok.clone(), "given twice");
+    reducer(quote!(public, private), ok.clone(), "exclude each other");
+    reducer(quote!(public = 1), ok.clone(), "takes no value");
+    reducer(quote!(reads = "counter"), ok.clone(), "write `reads(one, two)`");
+    reducer(quote!(reads(counter, counter)), ok.clone(), "named twice");
+    reducer(
+        quote!(),
+        quote!(
+            struct Add;
+        ),
+        "`#[isx::reducer]` stands on a function",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add() {}
+        ),
+        "the first argument of a reducer is `ctx: &ReducerContext`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &mut ReducerContext) {}
+        ),
+        "is `ctx: &ReducerContext`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &QueryContext) {}
+        ),
+        "is `ctx: &ReducerContext`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(&self, ctx: &ReducerContext) {}
+        ),
+        "is `ctx: &ReducerContext`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            async fn add(ctx: &ReducerContext) {}
+        ),
+        "delete `async`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            unsafe fn add(ctx: &ReducerContext) {}
+        ),
+        "delete `unsafe`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            extern "C" fn add(ctx: &ReducerContext) {}
+        ),
+        "delete `extern`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add<T>(ctx: &ReducerContext, t: T) {}
+        ),
+        "write the types out",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &ReducerContext, (a, b): (u8, u8)) {}
+        ),
+        "give it one",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &ReducerContext, name: &str) {}
+        ),
+        "write `String`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &ReducerContext, data: &[u8]) {}
+        ),
+        "write `Vec<u8>`",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn add(ctx: &ReducerContext, n: impl Into<u64>) {}
+        ),
+        "write it out",
+    );
+    reducer(
+        quote!(),
+        quote!(
+            fn Add(ctx: &ReducerContext) {}
+        ),
+        "spelled with a to z",
+    );
+
+    query(
+        quote!(public, reads(counter)),
+        quote!(
+            fn get(ctx: &QueryContext) -> u64 {
+                0
+            }
+        ),
+        "",
+    );
+    query(
+        quote!(inserts(counter)),
+        quote!(
+            fn get(ctx: &QueryContext) {}
+        ),
+        "allowed: public, reads(…)",
+    );
+    query(
+        quote!(on = "init"),
+        quote!(
+            fn get(ctx: &QueryContext) {}
+        ),
+        "allowed: public, reads(…)",
+    );
+    query(
+        quote!(),
+        quote!(
+            fn get(ctx: &ReducerContext) {}
+        ),
+        "the first argument of a query is `ctx: &QueryContext`",
+    );
+
+    check(module::expand(quote!(public)), "");
+    check(module::expand(quote!(private)), "");
+    check(module::expand(quote!(open)), "allowed: public, private");
+
+    check(
+        rom::expand(
+            quote!(),
+            quote!(
+                async fn main(host: Host) -> isx::rom::Result {
+                    Ok(())
+                }
+            ),
+        ),
+        "",
+    );
+    check(
+        rom::expand(
+            quote!(public),
+            quote!(
+                async fn main(host: Host) {}
+            ),
+        ),
+        "write `#[isx::main]`",
+    );
+    check(
+        rom::expand(
+            quote!(),
+            quote!(
+                fn main(host: Host) {}
+            ),
+        ),
+        "begins with `async fn main(host: Host)",
+    );
+    check(
+        rom::expand(
+            quote!(),
+            quote!(
+                async fn main() {}
+            ),
+        ),
+        "begins with `async fn main(host: Host)",
+    );
+    check(
+        rom::expand(
+            quote!(),
+            quote!(
+                struct Main;
+            ),
+        ),
+        "begins with `async fn main(host: Host)",
+    );
+}
+
+#[test]
+fn hooks_have_the_arguments_of_their_event() {
+    let none = quote!(
+        fn hook(ctx: &ReducerContext) {}
+    );
+    let one = quote!(
+        fn hook(ctx: &ReducerContext, row: Greeting) {}
+    );
+    let two = quote!(
+        fn hook(ctx: &ReducerContext, old: Greeting, new: Greeting) {}
+    );
+    reducer(quote!(on = "init"), none.clone(), "");
+    reducer(quote!(on = "init"), one.clone(), "no argument but the context");
+    reducer(quote!(on = "greeting.insert"), one.clone(), "");
+    reducer(quote!(on = "greeting.delete"), two.clone(), "`row: Row`");
+    reducer(quote!(on = "greeting.update"), one.clone(), "`old: Row, new: Row`");
+    reducer(quote!(on = "greeting.update"), two, "");
+    reducer(quote!(on = "greeting.insert", public), one.clone(), "delete `public`");
+    reducer(quote!(on = "connect"), none.clone(), "events: \"init\"");
+    reducer(quote!(on = "greeting.touch"), one.clone(), "events: \"init\"");
+    reducer(quote!(on = "/home/other:greeting.insert"), one, "another module's table");
+    reducer(quote!(on(init)), none, "write `on = \"…\"`");
+}
+
+#[test]
+fn rows_are_checked() {
+    let ok = quote!(
+        struct Greeting {
+            #[primary_key(auto_inc)]
+            id: u64,
+            #[index(btree)]
+            name: String,
+        }
+    );
+    row(quote!(public), ok.clone(), "");
+    row(quote!(volatile), ok.clone(), "allowed: public, durable, event");
+    row(quote!(durable, event), ok.clone(), "a table has one kind");
+    row(quote!(event), ok.clone(), "an event table keeps no rows");
+    row(quote!(name = "Greeting"), ok, "spelled with a to z");
+    row(
+        quote!(),
+        quote!(
+            fn greeting() {}
+        ),
+        "stands on a struct",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row(u64);
+        ),
+        "columns have names",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row<T> {
+                #[primary_key]
+                id: T,
+            }
+        ),
+        "write the types out",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                id: u64,
+            }
+        ),
+        "put `#[primary_key]`",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: &'static str,
+            }
+        ),
+        "write `String`",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key(auto_inc)]
+                id: String,
+            }
+        ),
+        "write `u64`",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[auto_inc]
+                id: u64,
+            }
+        ),
+        "write `#[primary_key(auto_inc)]`",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                #[primary_key]
+                id: u64,
+            }
+        ),
+        "delete one",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: u64,
+                #[index]
+                name: String,
+            }
+        ),
+        "say how it is kept",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: u64,
+                #[index(tree)]
+                name: String,
+            }
+        ),
+        "say how it is kept",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: u64,
+                #[unique]
+                #[index(hash)]
+                name: String,
+            }
+        ),
+        "two indexes",
+    );
+    let over = |index| quote!(#index struct Row { #[primary_key] id: u64, name: String });
+    row(quote!(), over(quote!(#[index(btree, columns(name, id))])), "");
+    row(quote!(), over(quote!(#[index(btree)])), "say which columns");
+    row(quote!(), over(quote!(#[index(btree, columns(nobody))])), "no such column");
+    row(quote!(), over(quote!(#[index(btree, columns(id, id))])), "named twice");
+    row(quote!(), over(quote!(#[unique])), "this stands on a column");
+}
+
+#[test]
+fn types_are_checked() {
+    let ok = quote!(
+        enum Mood {
+            #[tag(1)]
+            Happy,
+            #[tag(2)]
+            Sad { because: String },
+        }
+    );
+    check(typed::derive(ok), "");
+    check(
+        typed::derive(quote!(
+            enum Mood {
+                Happy,
+            }
+        )),
+        "put `#[tag(1)]` on it",
+    );
+    check(
+        typed::derive(quote!(
+            enum Mood {
+                #[tag(1)]
+                #[tag(2)]
+                Happy,
+            }
+        )),
+        "one tag",
+    );
+    check(
+        typed::derive(quote!(
+            enum Mood {
+                #[tag(1)]
+                Happy,
+                #[tag(1)]
+                Sad,
+            }
+        )),
+        "another variant's",
+    );
+    check(
+        typed::derive(quote!(
+            enum Mood {
+                #[tag(70000)]
+                Happy,
+            }
+        )),
+        "number too large",
+    );
+    check(
+        typed::derive(quote!(
+            enum Mood {}
+        )),
+        "without variants",
+    );
+    check(typed::derive(quote!(union Mood { a: u8 })), "use an enum");
+    check(
+        typed::derive(quote!(
+            struct Mood<T>(T);
+        )),
+        "write the types out",
+    );
+    check(
+        typed::derive(quote!(
+            struct Mood {
+                text: &'static str,
+            }
+        )),
+        "write `String`",
+    );
+}

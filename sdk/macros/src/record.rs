@@ -1,0 +1,121 @@
+//! The schema records that expansions carry: constants that the compiler turns into bytes of the section `isx:schema`.
+
+use crate::function::{Argument, Kind};
+use crate::table::Table;
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+
+/// The version of every table: columns added later, which would raise it, can not be declared yet.
+pub const TABLE_VERSION: u16 = 1;
+
+/// The record of the module itself.
+pub fn module(public: bool) -> TokenStream {
+    section(quote! {
+        Module(::isx::__rt::record::ModuleDesc {
+            name: ::core::env!("CARGO_PKG_NAME"),
+            version: ::core::env!("CARGO_PKG_VERSION"),
+            public: #public,
+        })
+    })
+}
+
+/// The record of a table.
+pub fn table(table: &Table) -> TokenStream {
+    let Table { name, public, .. } = table;
+    let kind = format_ident!("{}", table.kind);
+    let columns = table.columns.iter().map(|column| {
+        let (name, ty) = (&column.name, &column.ty);
+        quote!(::isx::__rt::record::ColumnDesc {
+            name: #name,
+            ty: <#ty as ::isx::Typed>::DESC,
+            default: ::core::option::Option::None,
+            since: #TABLE_VERSION,
+        })
+    });
+    let primary_key = positions(&table.primary_key);
+    let auto_inc = option(table.auto_inc.map(|position| {
+        let position = position as u16;
+        quote!(#position)
+    }));
+    let indexes = table.indexes.iter().map(|index| {
+        let (name, columns, unique) = (&index.name, positions(&index.columns), index.unique);
+        let kind = format_ident!("{}", index.kind);
+        quote!(::isx::__rt::record::IndexDesc {
+            name: #name, columns: #columns, kind: ::isx::__rt::IndexKind::#kind, unique: #unique,
+        })
+    });
+    section(quote! {
+        Table(::isx::__rt::record::TableDesc {
+            name: #name,
+            kind: ::isx::__rt::TableKind::#kind,
+            public: #public,
+            version: #TABLE_VERSION,
+            columns: &[#(#columns),*],
+            primary_key: #primary_key,
+            auto_inc: #auto_inc,
+            indexes: &[#(#indexes),*],
+        })
+    })
+}
+
+/// What the record of a reducer or query says.
+pub struct Function<'a> {
+    /// Which of the two.
+    pub kind: Kind,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether any principal that reaches the module may call it.
+    pub public: bool,
+    /// Its arguments.
+    pub arguments: &'a [Argument],
+    /// The `Result` type that it returns or that stands for it.
+    pub outcome: &'a TokenStream,
+    /// The `HookDesc` of a hook.
+    pub hook: Option<TokenStream>,
+    /// The `AccessDesc` of a reducer, the tables of a query; none when it declares nothing.
+    pub access: Option<TokenStream>,
+}
+
+/// The record of a reducer or query.
+pub fn function(function: Function<'_>) -> TokenStream {
+    let Function { kind, name, public, arguments, outcome, hook, access } = function;
+    let arguments = arguments.iter().map(|argument| {
+        let (name, ty) = (&argument.name, &argument.ty);
+        quote!(::isx::__rt::FieldDesc { name: #name, ty: <#ty as ::isx::Typed>::DESC })
+    });
+    let (hook, access) = (option(hook), option(access));
+    let common = quote! {
+        name: #name,
+        public: #public,
+        arguments: &[#(#arguments),*],
+        answer: <<#outcome as ::isx::__rt::Returned>::Answer as ::isx::Typed>::DESC,
+    };
+    section(match kind {
+        Kind::Reducer => quote!(Reducer(::isx::__rt::record::ReducerDesc { #common hook: #hook, access: #access })),
+        Kind::Query => quote!(Query(::isx::__rt::record::QueryDesc { #common reads: #access })),
+    })
+}
+
+/// A static in the custom section. On the host, where there is no such section, it is registered for tests.
+fn section(record: TokenStream) -> TokenStream {
+    quote! {
+        const RECORD: ::isx::__rt::record::RecordDesc = ::isx::__rt::record::RecordDesc::#record;
+        #[cfg_attr(target_family = "wasm", unsafe(link_section = "isx:schema"))]
+        #[used]
+        static BYTES: [u8; ::isx::__rt::record::len(&RECORD)] = ::isx::__rt::record::bytes(&RECORD);
+        #[cfg(not(target_family = "wasm"))]
+        ::isx::__rt::inventory::submit! { ::isx::__rt::Record(&BYTES) }
+    }
+}
+
+fn positions(positions: &[usize]) -> TokenStream {
+    let positions = positions.iter().map(|position| *position as u16);
+    quote!(&[#(#positions),*])
+}
+
+fn option(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

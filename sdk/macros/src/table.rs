@@ -1,0 +1,334 @@
+//! `#[isx::table]`: checks a row's struct, declares the table in the schema and makes its typed handle.
+
+use crate::attributes::{Settings, name_in, name_of, snake_name_of};
+use crate::function::refuse_borrowed;
+use crate::record;
+use crate::typed::{self, Part};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Fields, Ident, ItemStruct, Member, Result, Type, Visibility};
+
+/// A secondary index.
+pub struct Index {
+    /// As the schema names it.
+    pub name: String,
+    /// Its columns, by position.
+    pub columns: Vec<usize>,
+    /// `Btree` or `Hash`.
+    pub kind: &'static str,
+    /// Whether two rows may share a key.
+    pub unique: bool,
+}
+
+/// A checked table.
+pub struct Table {
+    /// As the schema names it.
+    pub name: String,
+    /// `Durable` or `Event`.
+    pub kind: &'static str,
+    /// Whether callers that reach the module may read it.
+    pub public: bool,
+    /// In the order of the struct.
+    pub columns: Vec<Part>,
+    /// By position.
+    pub primary_key: Vec<usize>,
+    /// By position.
+    pub auto_inc: Option<usize>,
+    /// Sorted by name.
+    pub indexes: Vec<Index>,
+}
+
+/// Expands the attribute with its `settings` on `item`.
+pub fn expand(settings: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let mut row: ItemStruct = syn::parse2(item)
+        .map_err(|error| Error::new(error.span(), "`#[isx::table]` stands on a struct: the row of the table"))?;
+    let table = parse(settings, &mut row)?;
+    let section = record::table(&table);
+    let typed = typed::of_struct(&row.ident, &table.columns);
+    let implementation = implementation(&row.ident, &table);
+    let handle = handle(&row, &table);
+    Ok(quote! {
+        #row
+        #typed
+        #implementation
+        const _: () = { #section };
+        #handle
+    })
+}
+
+fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
+    let mut settings = Settings::read(settings)?;
+    let public = settings.word("public")?;
+    if settings.word("private")? && public {
+        return Err(Error::new(row.ident.span(), "`public` and `private` exclude each other; keep one"));
+    }
+    let durable = settings.word("durable")?;
+    let event = settings.word("event")?;
+    if durable && event {
+        return Err(Error::new(row.ident.span(), "a table has one kind; keep `durable` or `event`"));
+    }
+    let name = match settings.text("name")? {
+        Some(text) => name_in(&text)?,
+        None => snake_name_of(&row.ident)?,
+    };
+    settings.done("public, durable, event, name = \"…\"")?;
+    if !row.generics.params.is_empty() {
+        return Err(Error::new(row.generics.span(), "a row has one type for all callers; write the types out"));
+    }
+
+    let mut table = Table {
+        name,
+        kind: if event { "Event" } else { "Durable" },
+        public,
+        columns: Vec::new(),
+        primary_key: Vec::new(),
+        auto_inc: None,
+        indexes: Vec::new(),
+    };
+    let Fields::Named(fields) = &mut row.fields else {
+        return Err(Error::new(row.ident.span(), "columns have names: write `struct Row { column: Type }`"));
+    };
+    for (position, field) in fields.named.iter_mut().enumerate() {
+        let Some(ident) = field.ident.clone() else { continue };
+        refuse_borrowed(&field.ty)?;
+        let column = Part { name: name_of(&ident)?, member: Member::Named(ident), ty: field.ty.clone() };
+        for attribute in take_attributes(&mut field.attrs, &["primary_key", "auto_inc", "index", "unique"]) {
+            column_attribute(&attribute, position, &column, &mut table)?;
+        }
+        table.columns.push(column);
+    }
+    for attribute in take_attributes(&mut row.attrs, &["index", "primary_key", "unique", "auto_inc"]) {
+        index_over_columns(&attribute, &mut table)?;
+    }
+    check(&table, row)?;
+    table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(table)
+}
+
+fn check(table: &Table, row: &ItemStruct) -> Result<()> {
+    if table.primary_key.is_empty() {
+        let cure = "a table has a primary key: put `#[primary_key]` on the column that names a row, \
+                    or `#[primary_key(auto_inc)]` on an integer column to have rows numbered";
+        return Err(Error::new(row.ident.span(), cure));
+    }
+    if table.kind == "Event" && (table.auto_inc.is_some() || !table.indexes.is_empty()) {
+        return Err(Error::new(
+            row.ident.span(),
+            "an event table keeps no rows, so it has no indexes and no auto_inc; remove them",
+        ));
+    }
+    for (position, index) in table.indexes.iter().enumerate() {
+        if table.indexes[..position].iter().any(|earlier| earlier.name == index.name) {
+            let text = format!("two indexes are called `{}`; give one `name = \"…\"`", index.name);
+            return Err(Error::new(row.ident.span(), text));
+        }
+    }
+    Ok(())
+}
+
+/// Takes the helper attributes out: the compiler does not know them.
+fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attribute> {
+    let (ours, others) = std::mem::take(attributes)
+        .into_iter()
+        .partition(|attribute| names.iter().any(|name| attribute.path().is_ident(name)));
+    *attributes = others;
+    ours
+}
+
+fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table: &mut Table) -> Result<()> {
+    let mut settings = Settings::of(attribute)?;
+    if attribute.path().is_ident("primary_key") {
+        if table.primary_key.contains(&position) {
+            return Err(Error::new(attribute.span(), "this column is in the primary key already; delete one"));
+        }
+        table.primary_key.push(position);
+        if settings.word("auto_inc")? {
+            check_auto_inc(&column.ty)?;
+            table.auto_inc = Some(position);
+        }
+        return settings.done("auto_inc");
+    }
+    if attribute.path().is_ident("auto_inc") {
+        return Err(Error::new(attribute.span(), "only a primary key is numbered; write `#[primary_key(auto_inc)]`"));
+    }
+    let unique = attribute.path().is_ident("unique");
+    let index = index(attribute, &mut settings, unique, &column.name, vec![position])?;
+    settings.done(if unique { "hash, name = \"…\"" } else { "btree, hash, unique, name = \"…\"" })?;
+    table.indexes.push(index);
+    Ok(())
+}
+
+/// `#[index(btree, columns(a, b))]` below `#[isx::table]`.
+fn index_over_columns(attribute: &Attribute, table: &mut Table) -> Result<()> {
+    if !attribute.path().is_ident("index") {
+        return Err(Error::new(
+            attribute.span(),
+            "this stands on a column; on the struct stands `#[index(btree, columns(a, b))]`",
+        ));
+    }
+    let mut settings = Settings::of(attribute)?;
+    let Some(idents) = settings.names("columns")?.filter(|idents| !idents.is_empty()) else {
+        return Err(Error::new(attribute.span(), "say which columns: `#[index(btree, columns(a, b))]`"));
+    };
+    let mut columns = Vec::with_capacity(idents.len());
+    for ident in &idents {
+        let Some(position) = table.columns.iter().position(|column| column.member == Member::Named(ident.clone()))
+        else {
+            return Err(Error::new(ident.span(), "there is no such column"));
+        };
+        if columns.contains(&position) {
+            return Err(Error::new(ident.span(), "this column is named twice; delete one"));
+        }
+        columns.push(position);
+    }
+    let name: Vec<&str> = columns.iter().map(|position| table.columns[*position].name.as_str()).collect();
+    let index = index(attribute, &mut settings, false, &name.join("_"), columns)?;
+    settings.done("btree, hash, unique, columns(…), name = \"…\"")?;
+    table.indexes.push(index);
+    Ok(())
+}
+
+fn index(
+    attribute: &Attribute,
+    settings: &mut Settings,
+    unique: bool,
+    name: &str,
+    columns: Vec<usize>,
+) -> Result<Index> {
+    let hash = settings.word("hash")?;
+    let btree = settings.word("btree")?;
+    if hash && btree {
+        return Err(Error::new(attribute.span(), "an index is `btree` or `hash`; keep one"));
+    }
+    if !hash && !btree && !unique {
+        return Err(Error::new(
+            attribute.span(),
+            "say how it is kept: `#[index(btree)]` for ranges and order, `#[index(hash)]` for equality",
+        ));
+    }
+    let unique = unique || settings.word("unique")?;
+    let name = match settings.text("name")? {
+        Some(text) => name_in(&text)?,
+        None => name.to_owned(),
+    };
+    Ok(Index { name, columns, kind: if hash { "Hash" } else { "Btree" }, unique })
+}
+
+fn check_auto_inc(ty: &Type) -> Result<()> {
+    let integer = ["u8", "u16", "u32", "u64", "u128", "i8", "i16", "i32", "i64", "i128"];
+    match ty {
+        Type::Path(path) if integer.iter().any(|name| path.path.is_ident(name)) => Ok(()),
+        _ => Err(Error::new(ty.span(), "a numbered column is an integer; write `u64`")),
+    }
+}
+
+fn implementation(row: &Ident, table: &Table) -> TokenStream {
+    let (name, auto_inc) = (&table.name, table.auto_inc.is_some());
+    let version = record::TABLE_VERSION;
+    let key = key_type(table, &table.primary_key);
+    quote! {
+        impl ::isx::Table for #row {
+            const NAME: &'static str = #name;
+            const VERSION: u16 = #version;
+            const AUTO_INC: bool = #auto_inc;
+            type Key = #key;
+
+            fn __number() -> &'static ::isx::__rt::Number {
+                static NUMBER: ::isx::__rt::Number = ::isx::__rt::Number::new();
+                &NUMBER
+            }
+        }
+    }
+}
+
+/// The type of a key over these columns: one column's own, several columns' tuple.
+fn key_type(table: &Table, columns: &[usize]) -> TokenStream {
+    let types: Vec<&Type> = columns.iter().map(|position| &table.columns[*position].ty).collect();
+    match types.as_slice() {
+        [one] => quote!(#one),
+        several => quote!((#(#several,)*)),
+    }
+}
+
+/// The method of `Db` that gives the table's handle, and the handle with a method for each index.
+fn handle(row: &ItemStruct, table: &Table) -> TokenStream {
+    let (ident, visibility) = (&row.ident, &row.vis);
+    let handle = format_ident!("{ident}Table");
+    let door = format_ident!("{ident}Db");
+    let method = format_ident!("{}", table.name);
+    let name = &table.name;
+    let handle_doc = format!("The table `{name}`: what `isx::Handle` has, and its indexes.");
+    let door_doc = format!("Gives `ctx.db.{name}()`.");
+    let indexes = table.indexes.iter().map(|index| index_methods(ident, visibility, table, index));
+    quote! {
+        #[doc = #handle_doc]
+        #visibility struct #handle<A>(::isx::Handle<#ident, A>);
+
+        impl<A> ::core::ops::Deref for #handle<A> {
+            type Target = ::isx::Handle<#ident, A>;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+
+        #[allow(dead_code, reason = "a module need not use every index")]
+        impl<A> #handle<A> {
+            #(#indexes)*
+        }
+
+        #[doc = #door_doc]
+        #visibility trait #door<A> {
+            #[doc = #handle_doc]
+            fn #method(&self) -> #handle<A>;
+        }
+
+        impl<A> #door<A> for ::isx::Db<A> {
+            fn #method(&self) -> #handle<A> {
+                #handle(self.table())
+            }
+        }
+    }
+}
+
+fn index_methods(row: &Ident, visibility: &Visibility, table: &Table, index: &Index) -> TokenStream {
+    let name = &index.name;
+    let key = key_type(table, &index.columns);
+    let number = quote! { static INDEX: ::isx::__rt::Index = ::isx::__rt::Index::new(#name); };
+    let equal = if index.unique {
+        let method = format_ident!("find_by_{name}");
+        let doc = format!("The row with this key in the unique index `{name}`.");
+        quote! {
+            #[doc = #doc]
+            #visibility fn #method<K: ::isx::Key<#key> + ?Sized>(&self, key: &K) -> ::core::result::Result<::core::option::Option<#row>, ::isx::Error> {
+                #number
+                self.0.__find(&INDEX, key)
+            }
+        }
+    } else {
+        let method = format_ident!("by_{name}");
+        let doc = format!("The rows with this key in the index `{name}`, by primary key.");
+        quote! {
+            #[doc = #doc]
+            #visibility fn #method<K: ::isx::Key<#key> + ?Sized>(&self, key: &K) -> ::isx::Rows<#row> {
+                #number
+                self.0.__equal(&INDEX, key)
+            }
+        }
+    };
+    if index.kind != "Btree" {
+        return equal;
+    }
+    let method = format_ident!("range_by_{name}");
+    let doc = format!("The rows whose key in the index `{name}` lies within bounds, by that key.");
+    quote! {
+        #equal
+
+        #[doc = #doc]
+        #visibility fn #method(&self, bounds: impl ::core::ops::RangeBounds<#key>) -> ::isx::Rows<#row> {
+            #number
+            self.0.__range(&INDEX, bounds)
+        }
+    }
+}
