@@ -1,0 +1,246 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One computer out of a few machines; its only system calls are capabilities.
+#[derive(Parser)]
+#[command(name = "isx", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags of every verb. Each is also ISX_<FLAG>.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// Address of the node to use: /ip4/…/tcp/…/p2p/<peer>. If it does not answer that is an error, never a fallback
+    #[arg(long, global = true, env = "ISX_DIAL", value_name = "ADDRESS")]
+    pub dial: Option<String>,
+    /// Results as JSON, one value a line
+    #[arg(long, global = true, env = "ISX_JSON")]
+    pub json: bool,
+    /// How long to wait for an outcome
+    #[arg(long, global = true, env = "ISX_WITHIN", value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub within: Duration,
+    /// Where a node keeps its state [default: a folder of this user, named after the alias]
+    #[arg(long, global = true, env = "ISX_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Where what may be deleted is kept [default: this user's cache folder]
+    #[arg(long, global = true, env = "ISX_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Logs on stderr as text or JSON; ISX_LOG sets the level
+    #[arg(long, global = true, env = "ISX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub log: String,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Run a ROM here, with a Host of the node
+    Run(Run),
+    /// Build a module or ROM into a component
+    Build(Build),
+    /// Build if needed, upload and mount a module, or upgrade what is mounted
+    Publish {
+        /// A component, or the folder of a module
+        what: PathBuf,
+        /// Where to mount it [default: /self/<name>]
+        path: Option<String>,
+    },
+    /// What a component is: its schema, imports and exports, hash
+    Inspect {
+        /// A component file, or the path of a mount
+        what: String,
+    },
+    /// Call a reducer
+    Call(Call),
+    /// Ask a query
+    Query(Call),
+    /// Rows of a table
+    Rows {
+        /// PATH:table
+        target: String,
+        /// At most this many rows
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Follow the changes of a table, or the value of an anchor
+    Watch {
+        /// PATH:table, or PATH
+        target: String,
+        /// End after this many items
+        #[arg(long)]
+        count: Option<u64>,
+    },
+    /// The value of an anchor
+    Get {
+        /// The anchor's path
+        path: String,
+    },
+    /// Set the value of an anchor, making the anchor where it is missing
+    Set {
+        /// The anchor's path
+        path: String,
+        /// The value, as text
+        value: String,
+        /// Only if the value is this one now; "" for none
+        #[arg(long, value_name = "VALUE")]
+        expect: Option<String>,
+    },
+    /// Children of an anchor
+    Ls {
+        /// The anchor's path
+        #[arg(default_value = "/")]
+        path: String,
+    },
+    /// Mount a published module
+    Mount {
+        /// Where to
+        path: String,
+        /// The module's content hash, as `isx publish` and `isx inspect` print it
+        code: String,
+    },
+    /// Unbind a mount; its data is kept
+    Unmount {
+        /// The mount's path
+        path: String,
+    },
+    /// Remove an anchor and everything below it, or a mount with its data
+    Rm {
+        /// The path
+        path: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Start a node in the foreground
+    Start(Start),
+    /// Stop the node: it takes a snapshot, then ends
+    Stop,
+    /// How the node is
+    Status,
+    /// Every bound with its unit and reason
+    Limits,
+    /// The cluster as a whole
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Compile a module in a child process with bounds of its own
+    #[command(hide = true, name = "child-compile")]
+    ChildCompile,
+}
+
+/// `isx run`.
+#[derive(Args)]
+pub struct Run {
+    /// The ROM: a component file
+    pub rom: PathBuf,
+    /// Its arguments
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
+    /// Allow what this rule covers: INTERFACE[.method][=TARGET]
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+    /// Allow everything it wants but files, network and devices
+    #[arg(short = 'A', long)]
+    pub allow_all: bool,
+    /// A variable of its environment
+    #[arg(long, value_name = "K=V")]
+    pub env: Vec<String>,
+    /// A folder it may use, and its name there
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub dir: Vec<String>,
+    /// Run it bare: no node, no Host
+    #[arg(long)]
+    pub no_dial: bool,
+}
+
+/// `isx build`.
+#[derive(Args)]
+pub struct Build {
+    /// The package's folder
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Where the component goes [default: <target>/isx/<name>.wasm]
+    #[arg(long, short)]
+    pub output: Option<PathBuf>,
+    /// A component that the package embeds by name, built before it
+    #[arg(long, value_name = "NAME=FILE")]
+    pub embed: Vec<String>,
+}
+
+/// `isx call` and `isx query`.
+#[derive(Args)]
+pub struct Call {
+    /// The mount's path
+    pub path: String,
+    /// The function
+    pub function: String,
+    /// Its arguments: bare words, or JSON
+    #[arg(allow_negative_numbers = true)]
+    pub arguments: Vec<String>,
+}
+
+/// `isx start`.
+#[derive(Args, Clone)]
+pub struct Start {
+    /// The name of this node's home [default: the host's name]
+    #[arg(long, env = "ISX_ALIAS")]
+    pub alias: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:4711, or a free port where that is taken]
+    #[arg(long, env = "ISX_LISTEN", value_name = "IP:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Start beside a node that runs already
+    #[arg(long)]
+    pub new: bool,
+    /// Let callers without a right in, to what is public
+    #[arg(long, env = "ISX_PUBLIC")]
+    pub public: bool,
+}
+
+/// `isx cluster`.
+#[derive(Subcommand)]
+pub enum Cluster {
+    /// Pass over the call that holds a group, for good
+    Skip {
+        /// The group
+        group: u64,
+    },
+}
+
+/// A duration like `500ms`, `30s`, `2m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("a duration is a number with ms, s, m or h, for example 30s".into()),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{digits:?} is not a number"))?;
+    number.checked_mul(unit).map(Duration::from_millis).ok_or_else(|| "too long".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "5 s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The verbs that use a mount: call, query, rows, watch PATH:table.
+
+use crate::arguments::Call as Arguments;
+use crate::json::{fields_name, from_word, members_to_json, to_json};
+use crate::names::walk;
+use crate::show::Show;
+use anyhow::{Context, Result, bail};
+use futures::StreamExt;
+use isx_iface::module::describe;
+use isx_iface::table::{RowChange, follow};
+use isx_iface::{Anchor, HostStub, Module};
+use isx_iface::{Call, Delivery};
+use isx_row::codec::{decode_record, encode_record};
+use isx_row::schema::{Schema, Table};
+use isx_row::{Code, Error, Field, Signature, Type, Value};
+use serde_json::{Value as Json, json};
+use std::time::Duration;
+
+/// A function as its schema says it.
+struct Function<'a> {
+    arguments: &'a [Field],
+    answer: &'a Type,
+    signature: Signature,
+}
+
+/// The schema of a mount.
+///
+/// # Errors
+/// `not_found`, naming the path.
+pub async fn schema(host: &HostStub, path: &str) -> Result<Schema> {
+    let module = walk(host, path).await?.module().await.with_context(|| path.to_string())?;
+    Ok(Schema::decode(&describe(&module).await?.schema.0)?)
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A transaction.
+    Reducer,
+    /// A read-only function.
+    Query,
+}
+
+/// `isx call` and `isx query`: a name that is the other kind is refused with the right verb.
+pub async fn call(host: &HostStub, arguments: &Arguments, kind: Kind, within: Duration, show: Show) -> Result<()> {
+    let (path, name) = (arguments.path.as_str(), arguments.function.as_str());
+    let schema = schema(host, path).await?;
+    let function = function(&schema, path, name, kind)?;
+    let payload = payload(&function, name, &arguments.arguments)?;
+    let object = walk(host, path).await?.object().await?;
+    let delivery = Delivery { within: Some(within), ..Delivery::default() };
+    let answer = object
+        .call(Call { method: name.into(), signature: function.signature, payload, objects: Vec::new(), delivery })
+        .await
+        .with_context(|| format!("{path} {name}"))?;
+    if let Some(detail) = answer.application_error {
+        // The module's own error is a record of one string: what its author says.
+        let fields = [Field { name: "error".into(), ty: Type::String }];
+        let text =
+            decode_record(&fields, &detail).map(|(_, values)| members_to_json(&fields, &values)["error"].clone());
+        let text = text.map_or_else(|_| "an error of its own".into(), |text| crate::show::cell(&text));
+        return Err(Error::new(Code::Application, format!("{path} {name}: {text}")).into());
+    }
+    let fields = [Field { name: "answer".into(), ty: function.answer.clone() }];
+    let (_, values) = decode_record(&fields, &answer.payload)?;
+    let value = to_json(function.answer, values.first().context("an answer has one member")?);
+    let revision = answer.revision.map(|revision| revision.0.to_string());
+    let text = if matches!(function.answer, Type::Tuple(none) if none.is_empty()) {
+        String::new()
+    } else {
+        crate::show::cell(&value)
+    };
+    Ok(show.one(|| text, || json!({ "answer": value, "revision": revision }))?)
+}
+
+fn function<'a>(schema: &'a Schema, path: &str, name: &str, kind: Kind) -> Result<Function<'a>> {
+    let reducer = schema.reducer(name).map(|reducer| Function {
+        arguments: &reducer.arguments,
+        answer: &reducer.answer,
+        signature: reducer.signature(),
+    });
+    let asked = schema.query(name).map(|query| Function {
+        arguments: &query.arguments,
+        answer: &query.answer,
+        signature: query.signature(),
+    });
+    match (reducer, asked, kind) {
+        (Some(function), _, Kind::Reducer) | (_, Some(function), Kind::Query) => Ok(function),
+        (Some(_), _, Kind::Query) => bail!("{name} is a reducer: `isx call {path} {name}`"),
+        (_, Some(_), Kind::Reducer) => bail!("{name} is a query: `isx query {path} {name}`"),
+        (None, None, _) => {
+            let names: Vec<&str> = match kind {
+                Kind::Query => schema.queries.iter().map(|query| query.name.as_str()).collect(),
+                Kind::Reducer => {
+                    schema.reducers.iter().filter(|reducer| reducer.hook.is_none()).map(|r| r.name.as_str()).collect()
+                }
+            };
+            Err(Error::new(Code::NotFound, format!("{path} has no {name}; it has {}", names.join(", "))).into())
+        }
+    }
+}
+
+fn payload(function: &Function<'_>, name: &str, words: &[String]) -> Result<Vec<u8>> {
+    if words.len() != function.arguments.len() {
+        let text = format!("{name} takes ({}), got {} arguments", fields_name(function.arguments), words.len());
+        return Err(Error::new(Code::BadArguments, text).into());
+    }
+    let values = function.arguments.iter().zip(words).map(|(field, word)| {
+        let value = from_word(&field.ty, word);
+        value.map_err(|error| Error::new(Code::BadArguments, format!("{}: {error:#}", field.name)).into())
+    });
+    let values: Vec<Value> = values.collect::<Result<_>>()?;
+    Ok(encode_record(0, function.arguments, &values)?)
+}
+
+fn table<'a>(schema: &'a Schema, path: &str, name: &str) -> Result<&'a Table> {
+    schema.table(name).ok_or_else(|| {
+        let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
+        Error::new(Code::NotFound, format!("{path} has no table {name}; it has {}", names.join(", "))).into()
+    })
+}
+
+fn fields(table: &Table) -> Vec<Field> {
+    table.columns.iter().map(|column| Field { name: column.name.clone(), ty: column.ty.clone() }).collect()
+}
+
+fn row(fields: &[Field], bytes: &[u8]) -> Result<Json> {
+    let (_, values) = decode_record(fields, bytes)?;
+    Ok(members_to_json(fields, &values))
+}
+
+/// `isx rows`.
+pub async fn rows(host: &HostStub, path: &str, name: &str, limit: usize, show: Show) -> Result<()> {
+    let schema = schema(host, path).await?;
+    let fields = fields(table(&schema, path, name)?);
+    let module = walk(host, path).await?.module().await?;
+    let (mut records, mut after) = (Vec::new(), None);
+    while records.len() < limit {
+        let wanted = u32::try_from(limit - records.len()).unwrap_or(u32::MAX);
+        let page = module.rows(name.into(), after, wanted).await?;
+        for bytes in &page.rows {
+            records.push(row(&fields, &bytes.0)?);
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let columns: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+    show.table(&columns, &records)?;
+    if after.is_some() {
+        eprintln!("more rows follow; ask for them with --limit");
+    }
+    Ok(())
+}
+
+/// `isx watch PATH:table`.
+pub async fn watch(host: &HostStub, path: &str, name: &str, count: Option<u64>, show: Show) -> Result<()> {
+    let schema = schema(host, path).await?;
+    let fields = fields(table(&schema, path, name)?);
+    let object = walk(host, path).await?.object().await?;
+    let mut steps = follow(&object, name, None).await?;
+    let mut left = count.unwrap_or(u64::MAX);
+    while left > 0 {
+        let Some(step) = steps.next().await else { break };
+        let step = step?;
+        for change in &step.changes {
+            let what = match change.what {
+                RowChange::Present => "row",
+                RowChange::Insert => "insert",
+                RowChange::Update => "update",
+                RowChange::Delete => "delete",
+            };
+            let of = |bytes: &Option<isx_row::Bytes>| bytes.as_ref().map(|bytes| row(&fields, &bytes.0)).transpose();
+            let (old, new) = (of(&change.old)?, of(&change.new)?);
+            let shown = new.as_ref().or(old.as_ref()).map(Json::to_string).unwrap_or_default();
+            let revision = step.revision;
+            show.one(
+                || format!("{revision} {what} {shown}"),
+                || json!({ "revision": revision.0.to_string(), "change": what, "old": old, "new": new }),
+            )?;
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
+//!
+//! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
+//! [`modules`], [`node`], [`run`], [`bounds`]; [`reach`] finds or brings the node they use.
+//!
+//! Knows nothing of what it composes but its public face; nothing depends on it.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
+
+mod arguments;
+mod bounds;
+mod build;
+mod calls;
+mod executor;
+mod failure;
+mod json;
+mod modules;
+mod names;
+mod node;
+mod places;
+mod reach;
+mod run;
+mod runtime;
+mod show;
+
+use anyhow::{Context, Result};
+use arguments::{Arguments, Cluster, Global, Verb};
+use clap::Parser;
+use reach::{Otherwise, reach};
+use show::Show;
+use std::path::Path;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let Arguments { global, verb } = Arguments::parse();
+    if let Verb::ChildCompile = verb {
+        return match executor::child_compile() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error, false),
+        };
+    }
+    log(&global);
+    let json = global.json;
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no threads to work on")
+        .and_then(|runtime| runtime.block_on(work(global, verb)));
+    outcome.unwrap_or_else(|error| failure::report(&error, json))
+}
+
+/// Logs to standard error: level by ISX_LOG; when it says nothing warnings, of openraft errors only,
+/// which warns of what is usual at every start.
+fn log(global: &Global) {
+    let filter = EnvFilter::try_from_env("ISX_LOG").unwrap_or_else(|_| EnvFilter::new("warn,openraft=error"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match global.log.as_str() {
+        "json" => subscriber.json().init(),
+        _ => subscriber.init(),
+    }
+}
+
+async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
+    let show = Show { json: global.json };
+    match verb {
+        Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
+        Verb::Build(build) => modules::build(&build, show)?,
+        Verb::Start(start) => node::start(&global, &start, show).await?,
+        Verb::Limits => bounds::show(show)?,
+        Verb::Inspect { what } if Path::new(&what).is_file() || !what.starts_with('/') => {
+            modules::inspect_file(Path::new(&what), show)?;
+        }
+        Verb::Stop => {
+            let reached = reach(&global, Otherwise::Fail).await?;
+            node::stop(&reached.host, &global, show).await?;
+        }
+        Verb::Status => node::status(&reach(&global, Otherwise::Fail).await?.host, show).await?,
+        Verb::Cluster(Cluster::Skip { group }) => {
+            node::skip(&reach(&global, Otherwise::Fail).await?.host, group, show).await?;
+        }
+        verb => {
+            let reached = reach(&global, Otherwise::Embed).await?;
+            let done = with_host(&reached.host, &global, verb, show).await;
+            // What failed is reported after an embedded node has ended in order.
+            let left = reached.leave().await;
+            done.and(left)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The verbs that need a node, whichever.
+async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show: Show) -> Result<()> {
+    match verb {
+        Verb::Publish { what, path } => modules::publish(host, &what, path.as_deref(), show).await,
+        Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
+        Verb::Call(call) => calls::call(host, &call, calls::Kind::Reducer, global.within, show).await,
+        Verb::Query(call) => calls::call(host, &call, calls::Kind::Query, global.within, show).await,
+        Verb::Rows { target, limit } => {
+            let (path, table) = names::member(&target);
+            let table = table.with_context(|| format!("say PATH:table, for example {path}:rows"))?;
+            calls::rows(host, path, table, limit, show).await
+        }
+        Verb::Watch { target, count } => match names::member(&target) {
+            (path, Some(table)) => calls::watch(host, path, table, count, show).await,
+            (path, None) => names::watch(host, path, count, show).await,
+        },
+        Verb::Get { path } => names::get(host, &path, show).await,
+        Verb::Set { path, value, expect } => names::set(host, &path, &value, expect.as_deref(), show).await,
+        Verb::Ls { path } => names::ls(host, &path, show).await,
+        Verb::Mount { path, code } => names::mount(host, &path, &code, show).await,
+        Verb::Unmount { path } => names::unmount(host, &path, show).await,
+        Verb::Rm { path, yes } => names::rm(host, &path, yes, show).await,
+        Verb::Run(_)
+        | Verb::Build(_)
+        | Verb::Start(_)
+        | Verb::Limits
+        | Verb::Stop
+        | Verb::Status
+        | Verb::Cluster(_)
+        | Verb::ChildCompile => Ok(()),
+    }
+}

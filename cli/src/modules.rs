@@ -1,0 +1,180 @@
+//! The verbs on modules: build, publish, inspect.
+
+use crate::arguments::Build;
+use crate::build::{self, Kind, Order};
+use crate::json::{fields_name, type_name};
+use crate::names::{session, split};
+use crate::show::Show;
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use isx_iface::anchor::MountLimits;
+use isx_iface::publish::{mount_or_upgrade, upload};
+use isx_iface::{HostStub, Module};
+use isx_row::schema::Schema;
+use isx_row::{Code, ContentHash, Error};
+use serde_json::{Value as Json, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `isx build`.
+pub fn build(arguments: &Build, show: Show) -> Result<()> {
+    let embed = |text: &String| {
+        let (name, file) = text.split_once('=').with_context(|| format!("--embed {text}: say NAME=FILE"))?;
+        Ok((name.to_string(), PathBuf::from(file)))
+    };
+    let embeds = arguments.embed.iter().map(embed).collect::<Result<Vec<_>>>()?;
+    let built = build::build(&Order { folder: &arguments.folder, embeds: &embeds })?;
+    let output = match &arguments.output {
+        Some(output) => output.clone(),
+        None => built.target_folder.join("isx").join(format!("{}.wasm", built.name)),
+    };
+    if let Some(folder) = output.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("can not make {}", folder.display()))?;
+    }
+    fs::write(&output, &built.component).with_context(|| format!("can not write {}", output.display()))?;
+    let hash = ContentHash::of(&built.component);
+    let kind = match built.kind {
+        Kind::Module => "module",
+        Kind::Rom => "rom",
+    };
+    Ok(show.one(
+        || format!("{kind} {} of {} bytes: {}", built.name, built.component.len(), output.display()),
+        || json!({ "name": built.name, "kind": kind, "file": output, "bytes": built.component.len(), "hash": hash.to_string() }),
+    )?)
+}
+
+/// `isx publish`.
+pub async fn publish(host: &HostStub, what: &Path, path: Option<&str>, show: Show) -> Result<()> {
+    let component = component(what)?;
+    // Read here as well, so that a component that can not be mounted is refused before it is sent.
+    let schema = isx_exec::read_schema(&component)?;
+    let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
+    let (parent, name) = split(&path)?;
+    let parent = crate::names::walk(host, parent).await?;
+
+    let bar = ProgressBar::new(component.len() as u64);
+    bar.set_style(
+        ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar.set_message("uploading");
+    let code = upload(host, &component, |sent| bar.set_position(sent)).await?;
+    bar.finish_and_clear();
+
+    let none = MountLimits { fuel_max: None, table_bytes_max: None };
+    let (module, anew) = mount_or_upgrade(&parent, name, code, none, session()?).await.with_context(|| path.clone())?;
+    let description = module.describe(u32::MAX).await?;
+    let done = if anew { "mounted" } else { "upgraded" };
+    Ok(show.one(
+        || format!("{done} {path}: {} {}, revision {}\n  code {code}", schema.name, schema.version, description.revision),
+        || json!({ "path": path, "done": done, "code": code.to_string(), "name": schema.name, "version": schema.version,
+                   "revision": description.revision.to_string() }),
+    )?)
+}
+
+/// The component that a path means: a file, or what its folder builds.
+fn component(what: &Path) -> Result<Vec<u8>> {
+    if what.is_dir() {
+        let built = build::build(&Order { folder: what, embeds: &[] })?;
+        if built.kind != Kind::Module {
+            bail!("{} is a ROM: run it with `isx run`", what.display());
+        }
+        return Ok(built.component);
+    }
+    read(what)
+}
+
+/// The bytes of a component file, bounded before they are read.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    let metadata = fs::metadata(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            anyhow::Error::new(Error::new(Code::NotFound, format!("no file {}", file.display())))
+        }
+        _ => anyhow::Error::new(error).context(format!("can not read {}", file.display())),
+    })?;
+    let most = isx_iface::limits::COMPONENT_BYTES_MAX;
+    if !metadata.is_file() || metadata.len() > most {
+        let text = format!("{} is no component: a component is a file of at most {most} bytes", file.display());
+        return Err(Error::new(Code::Limit, text).into());
+    }
+    fs::read(file).with_context(|| format!("can not read {}", file.display()))
+}
+
+/// `isx inspect FILE`.
+pub fn inspect_file(file: &Path, show: Show) -> Result<()> {
+    let bytes = read(file)?;
+    let inspected = build::component::inspect(&bytes)?;
+    let hash = ContentHash::of(&bytes);
+    let (imports, exports) = (inspected.imports.clone(), inspected.exports.clone());
+    let head = json!({ "hash": hash.to_string(), "bytes": bytes.len(), "imports": imports, "exports": exports });
+    describe(head, inspected.schema.as_ref(), show)
+}
+
+/// `isx inspect PATH`.
+pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    use isx_iface::Anchor;
+    let module = crate::names::walk(host, path).await?.module().await.with_context(|| path.to_string())?;
+    let description = isx_iface::module::describe(&module).await?;
+    let head = json!({
+        "path": path, "mount": description.mount.to_string(), "state": description.state, "code": description.code.to_string(),
+        "incarnation": description.incarnation.to_string(), "revision": description.revision.to_string(),
+        "rows": description.rows_count.to_string(), "bytes": description.table_bytes.to_string(),
+    });
+    describe(head, Some(&Schema::decode(&description.schema.0)?), show)
+}
+
+fn describe(mut head: Json, schema: Option<&Schema>, show: Show) -> Result<()> {
+    let lines = head.as_object().map(|head| {
+        head.iter().map(|(key, value)| format!("{key:<12} {}", crate::show::cell(value))).collect::<Vec<_>>()
+    });
+    let mut lines = lines.unwrap_or_default();
+    if let Some(schema) = schema {
+        lines.extend(schema_lines(schema));
+        head["schema"] = schema_json(schema);
+    }
+    Ok(show.one(|| lines.join("\n"), || head)?)
+}
+
+fn schema_lines(schema: &Schema) -> Vec<String> {
+    let public = |public: bool| if public { "public " } else { "" };
+    let mut lines = vec![format!("{:<12} {}{} {}", "module", public(schema.public), schema.name, schema.version)];
+    lines.extend(schema.tables.iter().map(|table| {
+        let column = |column: &isx_row::schema::Column| format!("{}: {}", column.name, type_name(&column.ty));
+        let columns: Vec<String> = table.columns.iter().map(column).collect();
+        format!("{:<12} {}{} {{ {} }}", "table", public(table.public), table.name, columns.join(", "))
+    }));
+    lines.extend(schema.reducers.iter().map(|reducer| {
+        let hook = if reducer.hook.is_some() { "hook " } else { "" };
+        let (arguments, answer) = (fields_name(&reducer.arguments), type_name(&reducer.answer));
+        format!("{:<12} {}{hook}{}({arguments}) -> {answer}", "reducer", public(reducer.public), reducer.name)
+    }));
+    lines.extend(schema.queries.iter().map(|query| {
+        let (arguments, answer) = (fields_name(&query.arguments), type_name(&query.answer));
+        format!("{:<12} {}{}({arguments}) -> {answer}", "query", public(query.public), query.name)
+    }));
+    lines
+}
+
+fn schema_json(schema: &Schema) -> Json {
+    let fields = |fields: &[isx_row::Field]| -> Json {
+        fields.iter().map(|field| json!({ "name": field.name, "type": type_name(&field.ty) })).collect()
+    };
+    json!({
+        "name": schema.name, "version": schema.version, "public": schema.public,
+        "tables": schema.tables.iter().map(|table| json!({
+            "name": table.name, "public": table.public,
+            "columns": table.columns.iter().map(|column| json!({ "name": column.name, "type": type_name(&column.ty) })).collect::<Json>(),
+            "indexes": table.indexes.iter().map(|index| json!({ "name": index.name, "unique": index.unique })).collect::<Json>(),
+        })).collect::<Json>(),
+        "reducers": schema.reducers.iter().map(|reducer| json!({
+            "name": reducer.name, "public": reducer.public, "hook": reducer.hook.is_some(),
+            "arguments": fields(&reducer.arguments), "answer": type_name(&reducer.answer),
+            "signature": reducer.signature().to_string(),
+        })).collect::<Json>(),
+        "queries": schema.queries.iter().map(|query| json!({
+            "name": query.name, "public": query.public,
+            "arguments": fields(&query.arguments), "answer": type_name(&query.answer),
+            "signature": query.signature().to_string(),
+        })).collect::<Json>(),
+    })
+}

@@ -1,0 +1,147 @@
+//! The verbs on names: ls, get, set, mount, unmount, rm.
+
+use crate::json::content_hash;
+use crate::show::Show;
+use anyhow::{Context, Result, bail};
+use isx_iface::anchor::{AnchorStub, EntryKind, MountLimits};
+use isx_iface::{Anchor, Host, HostStub};
+use isx_row::{Bytes, Code, Error, SessionId, Time};
+use serde_json::{Value as Json, json};
+use std::io::{BufRead, IsTerminal, Write};
+use std::time::SystemTime;
+
+/// The parent of a path and the last name.
+///
+/// # Errors
+/// When the path has no parent.
+pub fn split(path: &str) -> Result<(&str, &str)> {
+    let split =
+        path.trim_end_matches('/').rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty());
+    split.with_context(|| format!("{path:?} is not a path like /self/name"))
+}
+
+/// A fresh session, for calls that must happen once however often they are asked.
+pub fn session() -> Result<SessionId> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    Ok(SessionId::new(Time(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)), u64::from_le_bytes(random)))
+}
+
+/// `isx ls`.
+pub async fn ls(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    let anchor = walk(host, path).await?;
+    let mut after = None;
+    let mut records = Vec::new();
+    loop {
+        let page = anchor.ls(after).await?;
+        records.extend(page.entries.iter().map(|entry| {
+            let kind = match entry.kind {
+                EntryKind::Home => "home",
+                EntryKind::Anchor => "anchor",
+                EntryKind::Mount => "mount",
+            };
+            json!({ "name": entry.name, "kind": kind, "value": entry.value })
+        }));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(show.table(&["name", "kind", "value"], &records)?)
+}
+
+/// `isx get`.
+pub async fn get(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    let value = walk(host, path).await?.get().await?;
+    let value = value.ok_or_else(|| Error::new(Code::NotFound, format!("{path} has no value")))?;
+    let text = String::from_utf8_lossy(&value.0).into_owned();
+    Ok(show.one(|| text.clone(), || json!({ "path": path, "value": text }))?)
+}
+
+/// `isx set`.
+pub async fn set(host: &HostStub, path: &str, value: &str, expect: Option<&str>, show: Show) -> Result<()> {
+    let (parent, name) = split(path)?;
+    let anchor = walk(host, parent).await?.make(name.into()).await?;
+    let value = Some(Bytes(value.as_bytes().to_vec()));
+    match expect {
+        None => anchor.set(value).await?,
+        Some(expected) => {
+            let expected = Some(expected).filter(|expected| !expected.is_empty());
+            let expected = expected.map(|expected| Bytes(expected.as_bytes().to_vec()));
+            if !anchor.swap(expected, value).await? {
+                return Err(Error::new(Code::Conflict, format!("{path} has another value")).into());
+            }
+        }
+    }
+    Ok(show.one(String::new, || json!({ "path": path }))?)
+}
+
+/// `isx mount`.
+pub async fn mount(host: &HostStub, path: &str, code: &str, show: Show) -> Result<()> {
+    let (parent, name) = split(path)?;
+    let none = MountLimits { fuel_max: None, table_bytes_max: None };
+    walk(host, parent).await?.mount(name.into(), content_hash(code)?, none, session()?).await?;
+    Ok(show.one(|| format!("mounted {path}"), || json!({ "path": path, "code": code }))?)
+}
+
+/// `isx unmount`.
+pub async fn unmount(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    let (parent, name) = split(path)?;
+    walk(host, parent).await?.unmount(name.into()).await?;
+    Ok(show.one(|| format!("unmounted {path}; its data is kept"), || json!({ "path": path }))?)
+}
+
+/// `isx rm`.
+pub async fn rm(host: &HostStub, path: &str, yes: bool, show: Show) -> Result<()> {
+    let (parent, name) = split(path)?;
+    walk(host, path).await?;
+    let parent = walk(host, parent).await?;
+    if !yes && !confirmed(&format!("remove {path} and everything below it, data included?"))? {
+        bail!("nothing was removed");
+    }
+    parent.remove(name.into()).await?;
+    Ok(show.one(|| format!("removed {path}"), || json!({ "path": path, "removed": true }))?)
+}
+
+/// The anchor at a path; an error names the path.
+pub async fn walk(host: &HostStub, path: &str) -> Result<AnchorStub> {
+    let anchor = match path {
+        "/" => host.root().await,
+        path => host.walk(path.trim_end_matches('/').into()).await,
+    };
+    anchor.with_context(|| path.to_string())
+}
+
+/// Asks on the terminal; without one the answer is an error that names the flag.
+fn confirmed(question: &str) -> Result<bool> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        bail!("{question} Say so with --yes");
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// A target `PATH:member`, or a path alone.
+pub fn member(target: &str) -> (&str, Option<&str>) {
+    target.rsplit_once(':').map_or((target, None), |(path, member)| (path, Some(member)))
+}
+
+/// `isx watch PATH`.
+pub async fn watch(host: &HostStub, path: &str, count: Option<u64>, show: Show) -> Result<()> {
+    use futures::StreamExt;
+    let mut items = walk(host, path).await?.watch().await?;
+    let mut left = count;
+    while left != Some(0) {
+        let Some(cell) = items.next().await else { break };
+        let text = cell?.value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
+        let json = text.clone().map_or(Json::Null, Json::String);
+        show.one(|| text.unwrap_or_default(), || json!({ "path": path, "value": json }))?;
+        left = left.map(|left| left - 1);
+    }
+    Ok(())
+}

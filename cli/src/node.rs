@@ -1,0 +1,121 @@
+//! The verbs on nodes: start, stop, status, cluster skip.
+
+use crate::arguments::{Global, Start};
+use crate::reach::{Kept, run_node};
+use crate::runtime;
+use crate::show::Show;
+use anyhow::{Context, Result};
+use futures::future::{Either, select};
+use isx_iface::{Host, HostStub};
+use isx_row::{Code, Error};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often a stopping node is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// `isx start`: runs until it is stopped, by `isx stop` or a signal.
+pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {
+    let running = runtime::find(&runtime::folder()?)?.into_iter().find(|node| !node.embedded);
+    if let Some(node) = running.filter(|_| !start.new) {
+        let text = format!(
+            "the node {} of this user runs already (process {}); a second one needs --new",
+            node.alias, node.process
+        );
+        return Err(Error::new(Code::Taken, text).into());
+    }
+    let running = run_node(global, start, Kept::Standing).await?;
+    let node = running.node;
+    let state = node.state_dir().display().to_string();
+    show.one(
+        || {
+            format!(
+                "node {} answers at {}\n  state in {state}; stop it with `isx stop`",
+                node.alias(),
+                node.addresses().join(", ")
+            )
+        },
+        || json!({ "alias": node.alias(), "peer": node.peer(), "addresses": node.addresses(), "state_dir": state }),
+    )?;
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let reason = {
+        let signalled = async {
+            let (interrupted, terminated) = (interrupt.recv(), terminate.recv());
+            futures::pin_mut!(interrupted, terminated);
+            select(interrupted, terminated).await;
+        };
+        futures::pin_mut!(signalled);
+        let ended = node.ended();
+        futures::pin_mut!(ended);
+        match select(ended, signalled).await {
+            Either::Left((reason, _)) => reason,
+            Either::Right(_) => None,
+        }
+    };
+    match reason {
+        // What is not on disk was not acknowledged: the process ends as it stands.
+        Some(reason) => Err(Error::new(Code::Fatal, reason)).context("the node had to end"),
+        None => Ok(node.stop().await?),
+    }
+}
+
+/// `isx stop`: returns when the node has ended.
+pub async fn stop(host: &HostStub, global: &Global, show: Show) -> Result<()> {
+    let identity = host.whoami().await?;
+    let folder = runtime::folder()?;
+    let process = runtime::find(&folder)?.into_iter().find(|node| node.peer == identity.node);
+    host.stop().await?;
+    let until = Instant::now() + global.within;
+    if let Some(node) = process {
+        while node.is_alive() && runtime::find(&folder)?.contains(&node) {
+            if Instant::now() > until {
+                return Err(Error::new(Code::Deadline, format!("process {} has not ended yet", node.process)).into());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+    Ok(show.one(|| format!("stopped {}", identity.alias), || json!({ "stopped": identity.alias }))?)
+}
+
+/// `isx status`.
+pub async fn status(host: &HostStub, show: Show) -> Result<()> {
+    let status = host.status().await?;
+    let groups: Vec<_> = status
+        .groups
+        .iter()
+        .map(|group| {
+            json!({
+                "group": group.group, "role": group.role, "voters": group.voters_count, "term": group.term.to_string(),
+                "committed": group.committed.to_string(), "applied": group.applied.to_string(), "held": group.held,
+            })
+        })
+        .collect();
+    let uptime = Duration::from_micros(u64::try_from(status.uptime.0).unwrap_or(0));
+    if show.json {
+        return Ok(show.one(String::new, || {
+            json!({
+                "alias": status.alias, "version": status.version, "uptime_ms": uptime.as_millis().to_string(),
+                "addresses": status.addresses, "connections": status.connections_count,
+                "mounts": status.mounts_count.to_string(), "warnings": status.warnings, "groups": groups,
+            })
+        })?);
+    }
+    println!(
+        "node {} {}, up {} s, {} mounts, {} callers",
+        status.alias,
+        status.version,
+        uptime.as_secs(),
+        status.mounts_count,
+        status.connections_count
+    );
+    status.addresses.iter().for_each(|address| println!("  {address}"));
+    status.warnings.iter().for_each(|warning| println!("  warning: {warning}"));
+    Ok(show.table(&["group", "role", "voters", "term", "committed", "applied", "held"], &groups)?)
+}
+
+/// `isx cluster skip`.
+pub async fn skip(host: &HostStub, group: u64, show: Show) -> Result<()> {
+    host.skip(group).await?;
+    Ok(show.one(|| format!("group {group} goes on after the call that held it"), || json!({ "group": group }))?)
+}

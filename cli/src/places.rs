@@ -1,0 +1,77 @@
+//! Folders and keys of this user.
+
+use crate::arguments::Global;
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The host's name, which is the default alias.
+pub fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let word: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' }).collect();
+    if word.is_empty() { "node".into() } else { word }
+}
+
+/// Where a node called `alias` keeps its state.
+pub fn state_dir(global: &Global, alias: &str) -> Result<PathBuf> {
+    match &global.state_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(base("XDG_STATE_HOME", ".local/state")?.join("isx").join(alias)),
+    }
+}
+
+/// Where what may be deleted is kept; made for this user alone, since compiled code from there is run.
+pub fn cache_dir(global: &Global) -> Result<PathBuf> {
+    let folder = match &global.cache_dir {
+        Some(folder) => folder.clone(),
+        None => base("XDG_CACHE_HOME", ".cache")?.join("isx"),
+    };
+    private(&folder)?;
+    Ok(folder)
+}
+
+/// The seed of this user's key, made once.
+pub fn user_key() -> Result<[u8; 32]> {
+    let folder = base("XDG_CONFIG_HOME", ".config")?.join("isx");
+    private(&folder)?;
+    let path = folder.join("key");
+    match fs::read(&path) {
+        Ok(bytes) => {
+            let key = bytes.try_into().ok();
+            key.with_context(|| {
+                format!("{} is no key: move it away, and the next command makes another", path.display())
+            })
+        }
+        Err(_) => {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+            let draft = folder.join(format!("key.{}.draft", std::process::id()));
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+            // Two first commands at once: the key that is there first stays.
+            let linked = fs::hard_link(&draft, &path);
+            fs::remove_file(&draft)?;
+            match linked {
+                Ok(()) => Ok(key),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => user_key(),
+                Err(error) => Err(error).with_context(|| format!("can not write {}", path.display())),
+            }
+        }
+    }
+}
+
+fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(variable) {
+        return Ok(folder.into());
+    }
+    let home = std::env::var_os("HOME").with_context(|| format!("neither {variable} nor HOME is set"))?;
+    Ok(PathBuf::from(home).join(below_home))
+}
+
+fn private(folder: &Path) -> Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("can not make {}", folder.display()))
+}

@@ -1,0 +1,167 @@
+//! Reaching a node: the one that was named, one of this user's on this machine, or an embedded one.
+
+use crate::arguments::{Global, Start};
+use crate::runtime::{self, Runtime};
+use crate::{executor, places};
+use anyhow::{Context, Result};
+use isx_client::{Client, Dial, Ports, Target};
+use isx_iface::HostStub;
+use isx_node::real::{SystemClock, SystemEntropy, Threads};
+use isx_node::{Config, Node};
+use isx_row::{Code, Error};
+use std::sync::Arc;
+
+/// Whether a command brings a node along when there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// It is an error.
+    Fail,
+    /// An embedded node is started in this process.
+    Embed,
+}
+
+/// A node within reach.
+pub struct Reached {
+    /// Its `Host`.
+    pub host: HostStub,
+    embedded: Option<Running>,
+}
+
+/// A node in this process, with its runtime file.
+pub struct Running {
+    /// The node.
+    pub node: Node,
+    _file: runtime::Written,
+}
+
+/// Reaches a node: `--dial`, then a node of this user on this machine, then `otherwise`.
+pub async fn reach(global: &Global, otherwise: Otherwise) -> Result<Reached> {
+    let folder = runtime::folder()?;
+    if global.dial.is_some() || !runtime::find(&folder)?.is_empty() {
+        let client = client(global).await?;
+        return Ok(Reached { host: HostStub(client.host()), embedded: None });
+    }
+    match otherwise {
+        Otherwise::Fail => {
+            Err(Error::new(Code::NotFound, "no node of this user runs on this machine; begin one with `isx start`")
+                .into())
+        }
+        Otherwise::Embed => {
+            let alone = Start { alias: None, listen: None, new: true, public: false };
+            let running = run_node(global, &alone, Kept::Embedded).await?;
+            eprintln!(
+                "isx: no node runs: this command brings its own, its data is in {}",
+                running.node.state_dir().display()
+            );
+            Ok(Reached { host: running.node.host(), embedded: Some(running) })
+        }
+    }
+}
+
+impl Reached {
+    /// Whether the node came with the command.
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Lets the node go; an embedded one ends when nobody else uses it.
+    pub async fn leave(self) -> Result<()> {
+        drop(self.host);
+        if let Some(running) = self.embedded {
+            running.node.left_alone().await;
+            running.node.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// A client of the node that is named, or of one of this user's; connected.
+async fn client(global: &Global) -> Result<Client> {
+    let handle = tokio::runtime::Handle::current();
+    let clock = Arc::new(SystemClock::start(handle.clone()));
+    let ports =
+        Ports { clock: clock.clone(), entropy: Arc::new(SystemEntropy), spawn: Arc::new(Threads::new(handle, 0)) };
+    let dial = global.dial.clone();
+    let find = move || target(dial.as_deref());
+    let dial = Dial::new(places::user_key()?, clock, Box::new(find)).await?;
+    let client = Client::connected(Box::new(dial), ports).await;
+    client.context(match &global.dial {
+        Some(address) => format!("no node answers at {address}"),
+        None => "the node of this user does not answer".into(),
+    })
+}
+
+/// Where the node is now.
+fn target(dial: Option<&str>) -> Result<Target, Error> {
+    let lost = |error: anyhow::Error| Error::new(Code::Disconnected, format!("{error:#}"));
+    let nodes = runtime::find(&runtime::folder().map_err(lost)?).map_err(lost)?;
+    match dial {
+        Some(address) => {
+            // Our own node's file has its secret, however it was named.
+            let ours = nodes.iter().find(|node| address.ends_with(&format!("/p2p/{}", node.peer)));
+            Ok(Target { addresses: vec![address.into()], secret: ours.and_then(secret) })
+        }
+        None => {
+            let node = nodes.first().ok_or_else(|| Error::new(Code::Disconnected, "the node is not running"))?;
+            Ok(Target { addresses: node.addresses.clone(), secret: secret(node) })
+        }
+    }
+}
+
+fn secret(node: &Runtime) -> Option<Vec<u8>> {
+    let digits = node.secret.as_bytes().chunks(2);
+    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+/// How long a node is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Until it is stopped.
+    Standing,
+    /// As long as its starter and its callers.
+    Embedded,
+}
+
+/// The default port of nodes, on loopback.
+const PORT: u16 = 4711;
+
+/// Starts a node in this process and writes its runtime file.
+pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Running> {
+    let alias = start.alias.clone().unwrap_or_else(places::host_name);
+    let state_dir = places::state_dir(global, &alias)?;
+    let cache_dir = places::cache_dir(global)?;
+    let config = |port: std::net::SocketAddr| -> Result<Config> {
+        let protocol = if port.is_ipv4() { "ip4" } else { "ip6" };
+        Ok(Config {
+            state_dir: state_dir.clone(),
+            alias: alias.clone(),
+            listen: vec![format!("/{protocol}/{}/tcp/{}", port.ip(), port.port())],
+            public: start.public,
+            exec: executor::ports(&cache_dir, &state_dir)?,
+        })
+    };
+    let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let usual = std::net::SocketAddr::from(([127, 0, 0, 1], PORT));
+    let node = match (start.listen, kept) {
+        (Some(asked), _) => Node::start(config(asked)?).await?,
+        (None, Kept::Embedded) => Node::start(config(free)?).await?,
+        // The default port may be another node's: a free one does as well.
+        (None, Kept::Standing) => match Node::start(config(usual)?).await {
+            Err(isx_node::StartError::Net(_)) => Node::start(config(free)?).await?,
+            other => other?,
+        },
+    };
+    let secret = node.secret().iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = Runtime {
+        version: runtime::VERSION,
+        peer: node.peer().into(),
+        addresses: node.addresses().to_vec(),
+        secret,
+        process: std::process::id(),
+        state_dir,
+        alias: node.alias().into(),
+        embedded: kept == Kept::Embedded,
+    }
+    .write(&runtime::folder()?)?;
+    Ok(Running { node, _file: file })
+}

@@ -1,0 +1,49 @@
+//! `isx run`: a ROM here, with a `Host` of the node.
+
+use crate::arguments::{Global, Run};
+use crate::modules::read;
+use crate::places;
+use crate::reach::{Otherwise, Reached, reach};
+use anyhow::{Context, Result, bail};
+use isx_rom_host::{Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
+use isx_row::{Code, Error};
+
+/// Runs the ROM and returns its exit code.
+pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
+    let bytes = read(&arguments.rom)?;
+    let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
+    let program = programs.load(&bytes)?;
+    let environment = arguments.env.iter().map(|pair| match pair.split_once('=') {
+        Some((name, value)) => Ok((name.to_string(), value.to_string())),
+        None => bail!("--env {pair}: say K=V"),
+    });
+    let preopens = arguments.dir.iter().map(|pair| match pair.split_once("::") {
+        Some((host, guest)) => Ok(Preopen { host: host.into(), guest: guest.to_string() }),
+        None => bail!("--dir {pair}: say HOST::GUEST"),
+    });
+    let (environment, preopens) = (environment.collect::<Result<_>>()?, preopens.collect::<Result<_>>()?);
+    let rules = arguments.allow.iter().map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
+
+    let reached = match arguments.no_dial {
+        true => None,
+        false => Some(reach(global, Otherwise::Embed).await?),
+    };
+    // Whoever brings his own node along may do with it what he likes.
+    let own = reached.as_ref().is_some_and(Reached::is_embedded);
+    let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
+    let grant = Grant::new(program.wants().to_vec(), allowed)?;
+    let host = match &reached {
+        Some(reached) => reached.host.0.clone(),
+        None => {
+            isx_iface::refusing(Error::new(Code::Unsupported, "the ROM runs bare, with --no-dial: there is no node"))
+        }
+    };
+    let name = arguments.rom.file_name().context("the ROM has a file name")?.to_string_lossy().into_owned();
+    let arguments = std::iter::once(name).chain(arguments.arguments).collect();
+    let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
+    let code = programs.run(&program, given).await?;
+    if let Some(reached) = reached {
+        reached.leave().await?;
+    }
+    Ok(code)
+}

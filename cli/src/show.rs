@@ -1,0 +1,55 @@
+//! Results on stdout: tables and text for people, one JSON value a line for programs.
+
+use serde_json::Value as Json;
+use std::io::{self, Write};
+
+/// Where results go and in which form.
+#[derive(Clone, Copy)]
+pub struct Show {
+    /// One JSON value a line.
+    pub json: bool,
+}
+
+impl Show {
+    /// One result: `text` for people, `json` for programs.
+    pub fn one(self, text: impl FnOnce() -> String, json: impl FnOnce() -> Json) -> io::Result<()> {
+        let line = if self.json { json().to_string() } else { text() };
+        match line.is_empty() && !self.json {
+            true => Ok(()),
+            false => writeln!(io::stdout().lock(), "{line}"),
+        }
+    }
+
+    /// Records with the same members: a table for people.
+    pub fn table(self, columns: &[&str], records: &[Json]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            return records.iter().try_for_each(|record| writeln!(out, "{record}"));
+        }
+        let cells: Vec<Vec<String>> = records
+            .iter()
+            .map(|record| columns.iter().map(|column| cell(record.get(*column).unwrap_or(&Json::Null))).collect())
+            .collect();
+        let width = |at: usize| {
+            let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+            longest.max(columns[at].chars().count())
+        };
+        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+        let line = |row: &mut dyn Iterator<Item = &str>| {
+            let padded: Vec<String> = row.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            padded.join("  ").trim_end().to_string()
+        };
+        writeln!(out, "{}", line(&mut columns.iter().copied()))?;
+        cells.iter().try_for_each(|row| writeln!(out, "{}", line(&mut row.iter().map(String::as_str))))
+    }
+}
+
+/// A value in a table: strings bare, with what would break the line or the terminal escaped.
+pub fn cell(value: &Json) -> String {
+    let text = match value {
+        Json::Null => return "-".into(),
+        Json::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
