@@ -131,6 +131,13 @@ pub enum Verb {
     /// Compile a module in a child process with bounds of its own
     #[command(hide = true, name = "child-compile")]
     ChildCompile,
+    /// Make a call that a process died of, in a child process with bounds of its own
+    #[command(hide = true, name = "child-try")]
+    ChildTry {
+        /// Memory it may take
+        #[arg(long)]
+        memory_bytes: u64,
+    },
 }
 
 /// `isx run`.

@@ -1,14 +1,15 @@
-//! What the executor needs of a process: a capped child that compiles, and a file that names the call being applied.
+//! What the executor needs of a process: capped children that compile and that try a suspect, and a file that names the
+//! call being applied.
 
 use anyhow::{Context, Result};
-use isx_exec::{Cache, Compile, Mark, Marked, NoTrial, Ports};
+use isx_exec::{Cache, Compile, Mark, Marked, Ports, Suspect, Trial, Verdict};
 use isx_row::{Code, Error};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -19,8 +20,17 @@ const COMPILE_CPU_SECONDS: u64 = 20;
 const COMPILE_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
 /// How long compiling one module may take.
 const COMPILE_WITHIN: Duration = Duration::from_secs(30);
-/// The hidden verb of the compiling child.
+/// How long the child of a trial may take until it has the tables: they are read anew.
+const TRIAL_READY_WITHIN: Duration = Duration::from_secs(120);
+/// How long the call itself may take in a trial: its fuel lasts about a second, on a busy machine a few.
+const TRIAL_CALL_WITHIN: Duration = Duration::from_secs(20);
+/// Bytes of memory that the child of a trial may take besides three times the tables.
+const TRIAL_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
+/// What the child of a trial says before it makes the call.
+const READY: u8 = b'!';
+/// The hidden verbs of the children.
 const CHILD_COMPILE: &str = "child-compile";
+const CHILD_TRY: &str = "child-try";
 
 /// The ports of a node's executor: compiled code in `cache_dir`, the mark in `state_dir`.
 pub fn ports(cache_dir: &Path, state_dir: &Path) -> Result<Ports> {
@@ -30,11 +40,24 @@ pub fn ports(cache_dir: &Path, state_dir: &Path) -> Result<Ports> {
     let mark = FileMark::open(&state_dir.join("apply.mark"))?;
     Ok(Ports {
         compile: Arc::new(CompileInChild),
-        // Without a child to try it in, a call that a process died of is held at once.
-        trial: Arc::new(NoTrial),
+        trial: Arc::new(TryInChild),
         mark: Arc::new(mark),
         cache: Some(Cache::new(cache)),
     })
+}
+
+/// This program again, with its pipes.
+fn child(arguments: &[&str]) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// Sets a child's bounds of processor time, in seconds, and memory, in bytes. It leaves no core dump.
+fn bound(cpu_seconds: u64, memory_bytes: u64) -> Result<()> {
+    let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
+    setrlimit(Resource::Cpu, most(cpu_seconds)).context("can not bound the processor time")?;
+    setrlimit(Resource::Data, most(memory_bytes)).context("can not bound the memory")?;
+    setrlimit(Resource::Core, most(0)).context("can not refuse core dumps")
 }
 
 /// Compiles in a child process of this program.
@@ -42,15 +65,8 @@ struct CompileInChild;
 
 impl Compile for CompileInChild {
     fn compile(&self, component: &[u8]) -> Result<Vec<u8>, Error> {
-        let busy = |what: &str, error: std::io::Error| Error::new(Code::Busy, format!("{what}: {error}"));
-        let program = std::env::current_exe().map_err(|error| busy("this program can not be found", error))?;
-        let mut child = Command::new(program)
-            .arg(CHILD_COMPILE)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| busy("no process to compile in", error))?;
+        let busy = |what: &str, error: io::Error| Error::new(Code::Busy, format!("{what}: {error}"));
+        let mut child = child(&[CHILD_COMPILE]).map_err(|error| busy("no process to compile in", error))?;
         let (Some(mut stdin), Some(mut stdout), Some(mut stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -96,18 +112,95 @@ impl Compile for CompileInChild {
 
 /// The child: compiles what comes on standard input, under bounds it sets itself.
 pub fn child_compile() -> Result<()> {
-    let bound = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    setrlimit(Resource::Cpu, bound(COMPILE_CPU_SECONDS)).context("can not bound the processor time")?;
-    setrlimit(Resource::Data, bound(COMPILE_MEMORY_BYTES)).context("can not bound the memory")?;
-    setrlimit(Resource::Core, bound(0)).context("can not refuse core dumps")?;
+    bound(COMPILE_CPU_SECONDS, COMPILE_MEMORY_BYTES)?;
     let mut component = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut component)?;
+    io::stdin().lock().read_to_end(&mut component)?;
     match isx_exec::compile(&component) {
-        Ok(artifact) => Ok(std::io::stdout().lock().write_all(&artifact)?),
+        Ok(artifact) => Ok(io::stdout().lock().write_all(&artifact)?),
         Err(error) => {
             eprintln!("{}", error.text);
             std::process::exit(1)
         }
+    }
+}
+
+/// Tries a suspect in a child process of this program.
+struct TryInChild;
+
+impl Trial for TryInChild {
+    fn run(&self, suspect: &Suspect<'_>) -> Verdict {
+        tracing::warn!(call = %suspect.call.name, code = %suspect.code, "a process died while this call was applied: a child tries it first");
+        let tables_bytes = suspect.root.usage().bytes;
+        let memory_bytes = TRIAL_MEMORY_BYTES.saturating_add(tables_bytes.saturating_mul(3)).to_string();
+        let mut child = match child(&[CHILD_TRY, "--memory-bytes", &memory_bytes]) {
+            Ok(child) => child,
+            Err(error) => {
+                tracing::error!(%error, "no process to try a call in");
+                return Verdict::Untried;
+            }
+        };
+        let verdict = watch(&mut child, suspect);
+        // It has ended, unless it was late.
+        let _ = child.kill();
+        let _ = child.wait();
+        tracing::warn!(call = %suspect.call.name, ?verdict, "the call was tried");
+        verdict
+    }
+}
+
+/// Gives the suspect to the child and sees what becomes of it.
+fn watch(child: &mut Child, suspect: &Suspect<'_>) -> Verdict {
+    let (Some(stdin), Some(mut stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Verdict::Untried;
+    };
+    std::thread::scope(|scope| {
+        let (said, says) = mpsc::channel();
+        scope.spawn(move || {
+            let mut byte = [0];
+            // One word when it is ready, another when the call is over.
+            while stdout.read_exact(&mut byte).is_ok() && said.send(byte[0]).is_ok() {}
+        });
+        let complaint = scope.spawn(move || io::read_to_string(stderr.take(4096)).unwrap_or_default());
+        let writing = scope.spawn(move || {
+            let mut stdin = BufWriter::with_capacity(64 * 1024, stdin);
+            suspect.write(&mut stdin).and_then(|()| stdin.flush())
+        });
+        if says.recv_timeout(TRIAL_READY_WITHIN) != Ok(READY) {
+            // Ends the writing too, should it still wait for the child to read.
+            let _ = child.kill();
+            let written = writing.join();
+            let complaint = complaint.join().unwrap_or_default();
+            tracing::error!(complaint = %complaint.trim(), ?written, "the child did not come to the call");
+            return Verdict::Untried;
+        }
+        match says.recv_timeout(TRIAL_CALL_WITHIN) {
+            Ok(READY) => Verdict::Survived,
+            _ => {
+                let _ = child.kill();
+                Verdict::Died
+            }
+        }
+    })
+}
+
+/// The child: makes the call that comes on standard input, on a copy of its tables, under bounds it sets itself.
+pub fn child_try(memory_bytes: u64) -> Result<()> {
+    bound((TRIAL_READY_WITHIN + TRIAL_CALL_WITHIN).as_secs(), memory_bytes)?;
+    let say = || -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&[READY])?;
+        stdout.flush()
+    };
+    let run = move || {
+        let mut begun = Ok(());
+        isx_exec::try_suspect(&mut io::stdin().lock(), || begun = say())?;
+        begun.and_then(|()| say()).context("nobody listens any more")
+    };
+    let thread = std::thread::Builder::new().stack_size(isx_exec::limits::THREAD_STACK_BYTES).spawn(run);
+    match thread.context("no thread to make the call on")?.join() {
+        Ok(outcome) => outcome,
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

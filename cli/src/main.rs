@@ -33,11 +33,13 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let Arguments { global, verb } = Arguments::parse();
-    if let Verb::ChildCompile = verb {
-        return match executor::child_compile() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failure::report(&error, false),
-        };
+    let child = match verb {
+        Verb::ChildCompile => Some(executor::child_compile()),
+        Verb::ChildTry { memory_bytes } => Some(executor::child_try(memory_bytes)),
+        _ => None,
+    };
+    if let Some(done) = child {
+        return done.map_or_else(|error| failure::report(&error, false), |()| ExitCode::SUCCESS);
     }
     log(&global);
     let json = global.json;
@@ -118,6 +120,7 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         | Verb::Stop
         | Verb::Status
         | Verb::Cluster(_)
-        | Verb::ChildCompile => Ok(()),
+        | Verb::ChildCompile
+        | Verb::ChildTry { .. } => Ok(()),
     }
 }

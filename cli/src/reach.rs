@@ -84,7 +84,7 @@ async fn client(global: &Global) -> Result<Client> {
     let dial = global.dial.clone();
     let find = move || target(dial.as_deref());
     let dial = Dial::new(places::user_key()?, clock, Box::new(find)).await?;
-    let client = Client::connected(Box::new(dial), ports).await;
+    let client = Client::connected(Box::new(dial), ports, global.within).await;
     client.context(match &global.dial {
         Some(address) => format!("no node answers at {address}"),
         None => "the node of this user does not answer".into(),

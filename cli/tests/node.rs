@@ -2,7 +2,10 @@
 
 mod support;
 
-use support::{Stage, guest};
+use isx_exec::Marked;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use support::{Stage, guest, said};
 
 #[test]
 fn without_a_node_a_command_brings_its_own_and_keeps_its_data() {
@@ -18,29 +21,130 @@ fn without_a_node_a_command_brings_its_own_and_keeps_its_data() {
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
     let mut stage = Stage::new();
-    let start = ["start", "--alias", "alpha", "--listen", "127.0.0.1:0"];
-    stage.start(&start);
+    stage.start(&START);
     stage.say(&["publish", &guest("tally").to_string_lossy()]);
     for count in 1..=20 {
         assert_eq!(stage.say(&["call", "/self/tally", "add", "a", "1"]).stdout.trim(), count.to_string());
     }
     assert_eq!(stage.say(&["set", "/self/motd", "here"]).code, 0);
     stage.kill();
-    stage.start(&start);
+    stage.start(&START);
     assert_eq!(stage.say(&["query", "/self/tally", "total"]).stdout.trim(), "20");
     assert_eq!(stage.say(&["get", "/self/motd"]).stdout.trim(), "here");
 
-    let second = stage.say(&start);
+    let second = stage.say(&START);
     assert_eq!(second.code, 125);
     assert!(second.stderr.contains("runs already") && second.stderr.contains("--new"), "{}", second.stderr);
     assert_eq!(stage.say(&["stop"]).code, 0);
     assert_eq!(stage.ended(), 0, "{}", stage.node_log());
 }
 
+const START: [&str; 5] = ["start", "--alias", "alpha", "--listen", "127.0.0.1:0"];
+
+/// Calls that are enough for many kills.
+const WORDS_COUNT: u64 = 60_000;
+/// Kills after which one must have hit a call: about every second does.
+const KILLS_MAX: usize = 40;
+/// How long calls may take to come up after a start.
+const CALLS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A ROM that makes a call a word.
+fn count_words(stage: &Stage) -> Child {
+    let text = stage.folder.path().join("text.txt");
+    std::fs::write(&text, "one two three four five six ".repeat(WORDS_COUNT as usize / 6)).expect("a file");
+    let wordcount = guest("wordcount");
+    let mut run = stage.isx(&["run", "-A", &wordcount.to_string_lossy()]);
+    run.stdin(std::fs::File::open(text).expect("a file")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    run.spawn().expect("the binary runs")
+}
+
+/// The calls that the mark names.
+fn marked(stage: &Stage) -> Vec<(usize, Marked)> {
+    let bytes = std::fs::read(stage.folder.path().join("state").join("apply.mark")).expect("the mark");
+    let slots = bytes.chunks_exact(Marked::BYTES).enumerate();
+    slots.filter_map(|(slot, bytes)| Some((slot, Marked::from_bytes(bytes.try_into().ok()?)?))).collect()
+}
+
+/// Kills the node until a call was being applied when it died; the mark says which. The node is not started again.
+fn kill_within_a_call(stage: &mut Stage) -> Vec<(usize, Marked)> {
+    for _ in 0..KILLS_MAX {
+        let until = Instant::now() + CALLS_WITHIN;
+        while marked(stage).is_empty() {
+            assert!(Instant::now() < until, "no call came up: {}", stage.node_log());
+        }
+        stage.kill();
+        let left = marked(stage);
+        if !left.is_empty() {
+            return left;
+        }
+        stage.start(&START);
+    }
+    panic!("{KILLS_MAX} kills, and none within a call");
+}
+
+#[test]
+fn a_kill_within_a_call_is_survived_by_call_and_caller() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    let counting = count_words(&stage);
+    kill_within_a_call(&mut stage);
+    stage.start(&START);
+    let done = said(counting.wait_with_output().expect("it ends"));
+    assert_eq!(done.code, 0, "{}{}", done.stderr, stage.node_log());
+    assert!(stage.node_log().contains("Survived"), "no call was tried: {}", stage.node_log());
+    assert_eq!(stage.say(&["query", "/self/wordcount", "total"]).stdout.trim(), WORDS_COUNT.to_string());
+    assert_eq!(stage.say(&["query", "/self/wordcount", "get", "six"]).stdout.trim(), (WORDS_COUNT / 6).to_string());
+}
+
+#[test]
+fn a_call_that_killed_twice_holds_its_group_until_it_is_skipped() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    let counting = count_words(&stage);
+    let left = kill_within_a_call(&mut stage);
+    // As if the process had died of it before.
+    let mark = stage.folder.path().join("state").join("apply.mark");
+    let mut bytes = std::fs::read(&mark).expect("the mark");
+    for (slot, marked) in left {
+        let again = Marked { deaths: 1, ..marked }.to_bytes();
+        bytes[slot * Marked::BYTES..][..Marked::BYTES].copy_from_slice(&again);
+    }
+    std::fs::write(&mark, bytes).expect("the mark");
+    stage.start(&START);
+    let until = Instant::now() + CALLS_WITHIN;
+    // A node answers before it has applied its log.
+    while !stage.say(&["status"]).stdout.contains("killed its process twice") {
+        assert!(Instant::now() < until, "not held: {}", stage.node_log());
+    }
+    let held = stage.say(&["query", "/self/wordcount", "total", "--within", "1s"]);
+    assert!(
+        held.code == 125 && held.stderr.contains("held") && held.stderr.contains("isx cluster skip"),
+        "{}",
+        held.stderr
+    );
+    assert_eq!(stage.say(&["set", "/self/motd", "here"]).code, 0, "the other group serves");
+    let wrong = stage.say(&["cluster", "skip", "0"]);
+    assert!(wrong.code != 0 && wrong.stderr.contains("not held"), "{}", wrong.stderr);
+
+    assert_eq!(stage.say(&["cluster", "skip", "1"]).code, 0, "{}", stage.node_log());
+    let told = said(counting.wait_with_output().expect("it ends"));
+    assert!(told.code != 0 && told.stderr.contains("passed over"), "its caller is told: {}", told.stderr);
+    assert_eq!(stage.say(&["query", "/self/wordcount", "total"]).code, 0);
+    assert!(!stage.say(&["status"]).stdout.contains("killed its process"));
+    stage.kill();
+    stage.start(&START);
+    assert_eq!(
+        stage.say(&["query", "/self/wordcount", "total"]).code,
+        0,
+        "the log says so for ever: {}",
+        stage.node_log()
+    );
+}
+
 #[test]
 fn bad_input_gets_one_clear_error_and_the_node_goes_on() {
     let mut stage = Stage::new();
-    stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
+    stage.start(&START);
     let tally = guest("tally").to_string_lossy().into_owned();
     assert_eq!(stage.say(&["publish", &tally]).code, 0);
 
@@ -103,7 +207,7 @@ fn bad_input_gets_one_clear_error_and_the_node_goes_on() {
 #[test]
 fn results_are_json_when_asked() {
     let mut stage = Stage::new();
-    stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
+    stage.start(&START);
     stage.say(&["publish", &guest("tally").to_string_lossy()]);
     let answer = stage.say(&["--json", "call", "/self/tally", "add", "a", "7"]).stdout;
     let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");

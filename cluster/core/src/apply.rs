@@ -387,10 +387,12 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<Executed>, Hold> {
         let context = mount.context(self.time);
         let code = mount.module.code;
-        let held = |hold, positions: &[usize]| match hold {
-            isx_store::Hold::NoCode(code) => Hold::NoCode(code),
-            isx_store::Hold::Poisoned { position } => {
-                Hold::Poisoned { position: positions.get(position).copied().unwrap_or(0) }
+        let held = |hold, positions: &[usize]| {
+            let in_entry = |position: usize| positions.get(position).copied().unwrap_or(0);
+            match hold {
+                isx_store::Hold::NoCode(code) => Hold::NoCode(code),
+                isx_store::Hold::Poisoned { position } => Hold::Poisoned { position: in_entry(position) },
+                isx_store::Hold::Untried { position } => Hold::Untried { position: in_entry(position) },
             }
         };
         match &mut self.engine {

@@ -80,6 +80,11 @@ pub enum Hold {
         /// Position of the request in the entry.
         position: usize,
     },
+    /// A process died while the call at this position was applied, and no child could be made to try it in: apply again.
+    Untried {
+        /// Position of the request in the entry.
+        position: usize,
+    },
     /// The entry's calls were checked under another execution id: run the binary that has it.
     Execution {
         /// The entry's.
@@ -104,11 +109,21 @@ pub enum Hold {
     },
 }
 
+impl Hold {
+    /// Whether it ends by itself, by trying again; every other hold waits for a person.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::NoCode(_) | Self::Untried { .. })
+    }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoCode(code) => write!(f, "the code {code} is not here yet"),
             Self::Poisoned { position } => write!(f, "the call at position {position} killed its process twice"),
+            Self::Untried { position } => {
+                write!(f, "the call at position {position} killed its process and can not be tried in another one yet")
+            }
             Self::Execution { .. } => f.write_str("the entry was made under another execution id"),
             Self::Level { needs } => write!(f, "the entry needs feature level {needs}"),
             Self::Diverged { position } => write!(f, "the effects at position {position} do not fit the state here"),

@@ -73,7 +73,7 @@ impl Host for NodeHost {
                 term: status.term,
                 committed: status.committed.unwrap_or(0),
                 applied: status.applied.unwrap_or(0),
-                held: status.hold.map(|hold| format!("{hold:?}")),
+                held: status.hold.map(|hold| hold.to_string()),
             });
         }
         Ok(Status {

@@ -305,24 +305,30 @@ impl Raft {
     /// Puts `request` into the group's log, with others that wait, and answers what applying it came to.
     ///
     /// # Errors
-    /// `busy` and `not_leader`: it is in no log. `deadline` and `unknown`: it may be applied, now or later.
+    /// `busy`, `held` and `not_leader`: it is in no log. `deadline` and `unknown`: it may be applied, now or later.
     ///
     /// # Cancel safety
     /// Dropping the future abandons the answer; the request may be applied all the same.
     pub async fn propose(&self, group: Group, request: Request, deadline: Instant) -> Result<Outcome, Error> {
-        self.group(group)?.queue.propose(request, deadline).await
+        let running = self.group(group)?;
+        // What ends a hold must get through it.
+        if !matches!(request, Request::Skip { .. }) {
+            running.shared.check_serves()?;
+        }
+        running.queue.propose(request, deadline).await
     }
 
     /// A version of the group's state.
     ///
     /// # Errors
-    /// `not_leader` for a linearizable read elsewhere than at the leader, `busy` at the deadline, `fatal`.
+    /// `not_leader` for a linearizable read elsewhere than at the leader, `held`, `busy` at the deadline, `fatal`.
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn read(&self, group: Group, consistency: Consistency, deadline: Instant) -> Result<View, Error> {
         let running = self.group(group)?;
         if consistency == Consistency::Linearizable {
+            running.shared.check_serves()?;
             let ready = async {
                 let linearizer = running.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
                 let linearizer = linearizer.map_err(|error| match error {

@@ -16,6 +16,7 @@ use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use isx_cluster::{Applied, Effects, Entry, Hold, Machine, Request, Restore, View};
 use isx_port::{Clock, Lane, Spawn};
+use isx_row::{Code, Error};
 use isx_store::Executor;
 use openraft::async_runtime::{Watch, WatchReceiver};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
@@ -165,6 +166,17 @@ impl Shared {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.published().stopping
+    }
+
+    /// Whether the group serves callers: one that waits for a person does not.
+    ///
+    /// # Errors
+    /// `held`, with the reason.
+    pub(crate) fn check_serves(&self) -> Result<(), Error> {
+        match &self.published().hold {
+            Some(hold) if !hold.passes() => Err(Error::new(Code::Held, format!("group {}: {hold}", self.group))),
+            _ => Ok(()),
+        }
     }
 
     /// Applies from the front of `batch` until it is empty or the machine must wait. Blocks.

@@ -92,6 +92,13 @@ impl Exec {
         Ok((hash, schema))
     }
 
+    /// Has compiled code that this build made, under a hash of the caller's.
+    pub(crate) fn adopt(&self, hash: ContentHash, schema: Arc<Schema>, artifact: &[u8]) -> Result<(), Error> {
+        let code = Arc::new(Code::new(Schema::clone(&schema), artifact)?);
+        self.codes.write().unwrap_or_else(PoisonError::into_inner).insert(hash, code);
+        Ok(())
+    }
+
     /// Forgets a module; calls that run go on.
     pub fn remove(&self, code: &ContentHash) {
         self.codes.write().unwrap_or_else(PoisonError::into_inner).remove(code);
@@ -207,7 +214,7 @@ impl List<'_> {
         let id = CallId { seed: self.entry.seed, place: call.place };
         let deaths = self.exec.suspects.deaths(&id);
         if deaths > 0 {
-            self.try_suspect(id, deaths, call).map_err(|()| Hold::Poisoned { position })?;
+            self.try_suspect(id, deaths, position, call)?;
         }
         let mark = &*self.exec.ports.mark;
         mark.set(self.permit.0, Some(&Marked { call: id, deaths }));
@@ -234,17 +241,25 @@ impl List<'_> {
     }
 
     /// Sends a suspect ahead.
-    fn try_suspect(&self, id: CallId, deaths: u32, call: &Invocation<'_>) -> Result<(), ()> {
+    fn try_suspect(&self, id: CallId, deaths: u32, position: usize, call: &Invocation<'_>) -> Result<(), Hold> {
         if Suspects::is_poisoned(deaths) {
-            return Err(());
+            return Err(Hold::Poisoned { position });
         }
         let root = self.series.tables.root().cloned().unwrap_or_default();
-        let suspect = Suspect { code: self.hash, root: &root, entry: self.entry, call };
+        let suspect = Suspect {
+            code: self.hash,
+            root: &root,
+            entry: self.entry,
+            call,
+            execution: self.exec.id,
+            artifact: self.code.pre.component(),
+        };
         match self.exec.ports.trial.run(&suspect) {
             Verdict::Survived => Ok(()),
+            Verdict::Untried => Err(Hold::Untried { position }),
             Verdict::Died => {
                 self.exec.suspects.condemn(&*self.exec.ports.mark, id);
-                Err(())
+                Err(Hold::Poisoned { position })
             }
         }
     }

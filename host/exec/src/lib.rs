@@ -21,7 +21,8 @@
 //! - No bytes make it panic: `hostile::hostile_components_are_refused`, `hostile::damaged_components_never_get_through_or_kill`.
 //! - A function touches what it declares and nothing else: `calls::declared_access_is_enforced`.
 //! - What a caller may not know looks missing: `calls::private_members_look_missing_and_hooks_are_run_by_events_only`.
-//! - A call that killed its process runs again only after a trial survived: `poison::a_suspect_that_dies_again_is_held_and_stays_so`.
+//! - A call that killed its process runs again only after a trial survived: `poison::a_suspect_that_dies_again_is_held_and_stays_so`;
+//!   the trial runs the same call on the same tables: `poison::a_suspect_in_another_process_runs_as_here`.
 //! - Only whole code that this machine made is run: `cache::tests::damaged_or_foreign_files_are_as_good_as_none`.
 //!
 //! # Example
@@ -69,9 +70,11 @@ mod permits;
 mod poison;
 mod random;
 mod series;
+mod trial;
 
 pub use cache::Cache;
 pub use compile::{Compile, CompileHere, compile};
 pub use component::{IMPORTS, SCHEMA_SECTION, read_schema};
 pub use exec::{Exec, Ports};
 pub use poison::{CallId, Mark, Marked, MemoryMark, NoTrial, Suspect, Trial, Verdict};
+pub use trial::try_suspect;

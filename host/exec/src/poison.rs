@@ -7,7 +7,7 @@
 
 use crate::limits::{INSTANCES_MAX, MARKS_MAX};
 use isx_row::ContentHash;
-use isx_store::{Database, EntryContext, Invocation};
+use isx_store::{Database, EntryContext, ExecutionId, Invocation};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -78,7 +78,7 @@ pub trait Trial: Send + Sync + 'static {
 }
 
 /// A call that was being applied when a process died.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Suspect<'a> {
     /// The module.
     pub code: &'a ContentHash,
@@ -88,6 +88,8 @@ pub struct Suspect<'a> {
     pub entry: &'a EntryContext,
     /// The call.
     pub call: &'a Invocation<'a>,
+    pub(crate) execution: ExecutionId,
+    pub(crate) artifact: &'a wasmtime::component::Component,
 }
 
 /// What became of a trial.
@@ -97,6 +99,8 @@ pub enum Verdict {
     Survived,
     /// It died, or did not end in time.
     Died,
+    /// There was no trial: no child could be made, or it never came to the call. To be tried again later.
+    Untried,
 }
 
 /// The mark of a process that keeps nothing beyond its own life: for tests, simulators and embedders without files. Two

@@ -4,7 +4,7 @@
 mod modules;
 
 use isx_exec::{Cache, CallId, Compile, Exec, Mark, Marked, MemoryMark, Ports, Suspect, Trial, Verdict};
-use isx_row::Error;
+use isx_row::{Code, Error};
 use isx_store::{Executor, Hold};
 use modules::{ENTRY, Mount, arguments, call};
 use std::sync::Arc;
@@ -73,6 +73,49 @@ fn a_death_after_a_survived_trial_is_the_second() {
     let given = arguments(1, 1);
     let held = mount.exec.execute(&mount.code, &mut mount.root, &ENTRY, &[call("bump", &given, 1)]);
     assert_eq!((held, trial.1.load(Ordering::Relaxed)), (Err(Hold::Poisoned { position: 0 }), 0));
+}
+
+/// A trial that could not be made; the suspect's bytes are kept.
+#[derive(Default)]
+struct Packing(std::sync::Mutex<Vec<u8>>);
+
+impl Trial for Packing {
+    fn run(&self, suspect: &Suspect<'_>) -> Verdict {
+        let mut bytes = self.0.lock().unwrap();
+        bytes.clear();
+        suspect.write(&mut *bytes).unwrap();
+        Verdict::Untried
+    }
+}
+
+#[test]
+fn a_suspect_in_another_process_runs_as_here() {
+    let mark = Arc::new(MemoryMark::default());
+    mark.set(0, Some(&Marked { call: SUSPECT, deaths: 0 }));
+    let trial = Arc::new(Packing::default());
+    let mut mount = Mount::with(Ports { mark: mark.clone(), trial: trial.clone(), ..Ports::here() });
+    let given = arguments(1, 1);
+    let calls = [call("add", &given, 0), call("bump", &given, 1)];
+    for _ in 0..2 {
+        let held = mount.exec.execute(&mount.code, &mut mount.root, &ENTRY, &calls);
+        assert_eq!(held, Err(Hold::Untried { position: 1 }), "to be tried again, and not condemned");
+    }
+    assert_eq!(mark.left().len(), 1, "it is a suspect still");
+
+    let bytes = trial.0.lock().unwrap().clone();
+    let mut begun = 0;
+    isx_exec::try_suspect(&mut bytes.as_slice(), || begun += 1).unwrap();
+    assert_eq!(begun, 1);
+    for cut in (0..bytes.len()).step_by(997).chain(bytes.len() - 64..bytes.len()) {
+        let refused = isx_exec::try_suspect(&mut &bytes[..cut], || panic!("it began, cut at {cut}"));
+        assert_eq!(refused.unwrap_err().code, Code::Malformed, "cut at {cut}");
+    }
+    // Everything before the call is under a check: the code most of all, which is run as it is.
+    for at in (0..bytes.len() - 200).step_by(991) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 4;
+        assert!(isx_exec::try_suspect(&mut damaged.as_slice(), || panic!("it began, damaged at {at}")).is_err());
+    }
 }
 
 #[test]

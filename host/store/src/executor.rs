@@ -75,6 +75,11 @@ pub enum Hold {
         /// Position in the list given to [`Executor::execute`].
         position: usize,
     },
+    /// A process died while the call at this position was applied, and it could not be tried in a child now.
+    Untried {
+        /// Position in the list given to [`Executor::execute`].
+        position: usize,
+    },
 }
 
 /// Runs module code. Deterministic: equal databases, contexts and calls give equal results wherever the execution ids

@@ -29,6 +29,7 @@ pub use link::{Connect, Ports};
 use isx_iface::ObjectRef;
 use isx_row::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A link to a node, and what is reached over it.
 #[derive(Clone)]
@@ -37,21 +38,22 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client over `connector`; connects when first used.
-    pub fn new(connector: Box<dyn Connect>, ports: Ports) -> Self {
-        Self::over(link::Link::new(connector, ports, None))
+    /// A client over `connector`; connects when first used. A call that does not say how long it waits for its outcome
+    /// waits `within`, connecting again included.
+    pub fn new(connector: Box<dyn Connect>, ports: Ports, within: Duration) -> Self {
+        Self::over(link::Link::new(connector, ports, within, None))
     }
 
-    /// A client over `connector`, connected: what does not answer now is an error at once.
+    /// [`Client::new`], connected: what does not answer now is an error at once.
     ///
     /// # Errors
     /// As [`Connect::connect`].
     ///
     /// # Cancel safety
     /// Dropping the future abandons the connection.
-    pub async fn connected(connector: Box<dyn Connect>, ports: Ports) -> Result<Self, Error> {
+    pub async fn connected(connector: Box<dyn Connect>, ports: Ports, within: Duration) -> Result<Self, Error> {
         let host = connector.connect().await?;
-        Ok(Self::over(link::Link::new(connector, ports, Some(host))))
+        Ok(Self::over(link::Link::new(connector, ports, within, Some(host))))
     }
 
     fn over(link: link::Link) -> Self {

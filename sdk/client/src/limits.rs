@@ -9,7 +9,7 @@ pub const BATCH_CALLS_MAX: usize = 256;
 pub const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// Batches in flight for each reference: one being answered, one on its way; more calls wait and coalesce.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 2;
-/// How long a call that says nothing waits for its outcome before it answers `deadline`.
+/// How long a call that says nothing waits for its outcome, where nothing else is said: then it answers `deadline`.
 pub const CALL_WITHIN: Duration = Duration::from_secs(60);
 /// How long one address may take to answer a dial; then the next is tried.
 pub const DIAL_WITHIN: Duration = Duration::from_secs(5);

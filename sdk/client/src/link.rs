@@ -39,6 +39,7 @@ pub(crate) struct Generation(u64);
 pub(crate) struct Link {
     connector: Box<dyn Connect>,
     pub(crate) ports: Ports,
+    within: Duration,
     current: Mutex<Current>,
 }
 
@@ -48,8 +49,13 @@ struct Current {
 }
 
 impl Link {
-    pub(crate) fn new(connector: Box<dyn Connect>, ports: Ports, host: Option<ObjectRef>) -> Self {
-        Self { connector, ports, current: Mutex::new(Current { generation: Generation(0), host }) }
+    pub(crate) fn new(connector: Box<dyn Connect>, ports: Ports, within: Duration, host: Option<ObjectRef>) -> Self {
+        Self { connector, ports, within, current: Mutex::new(Current { generation: Generation(0), host }) }
+    }
+
+    /// When something that says nothing must be done.
+    pub(crate) fn soon(&self) -> Instant {
+        self.ports.clock.now().after(self.within)
     }
 
     /// The node's `Host` over the present connection, connecting if there is none, until `deadline`.

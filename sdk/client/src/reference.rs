@@ -1,7 +1,7 @@
 //! References that outlive their connection: obtained again by the way they were obtained first.
 
 use crate::batch::Batcher;
-use crate::limits::{CALL_WITHIN, PAUSE_MAX, PAUSE_MIN};
+use crate::limits::{PAUSE_MAX, PAUSE_MIN};
 use crate::link::{Generation, Link};
 use crate::session::{Session, Ticket};
 use async_trait::async_trait;
@@ -115,13 +115,25 @@ impl Reference {
                 },
             };
             tracing::debug!(%error, "asking again");
-            self.link.pause(pause, deadline).await?;
+            self.link.pause(pause, deadline).await.map_err(|late| explain(late, &error))?;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
     fn deadline(&self, call: &Call) -> Instant {
-        self.link.ports.clock.now().after(call.delivery.within.unwrap_or(CALL_WITHIN))
+        match call.delivery.within {
+            Some(within) => self.link.ports.clock.now().after(within),
+            None => self.link.soon(),
+        }
+    }
+}
+
+/// What to say when there is no more time to ask again.
+fn explain(late: Error, last: &Error) -> Error {
+    match last.code {
+        // A person must do something, and the code says what.
+        Code::Held => last.clone(),
+        _ => Error::new(late.code, format!("{}; at last: {last}", late.text)),
     }
 }
 
@@ -196,7 +208,7 @@ impl Object for Lasting {
     }
 
     async fn whois(&self) -> Result<String, Error> {
-        let deadline = self.0.link.ports.clock.now().after(CALL_WITHIN);
+        let deadline = self.0.link.soon();
         self.0.persist(deadline, true, |reached| async move { reached.object.whois().await }).await
     }
 }
@@ -238,7 +250,7 @@ impl Following {
             {
                 self.reference.link.lost(reached.generation).await;
             }
-            let deadline = self.reference.link.ports.clock.now().after(CALL_WITHIN);
+            let deadline = self.reference.link.soon();
             match open(&self.reference, deadline, self.call.clone()).await {
                 Ok(items) => self.items = Some(items),
                 Err(error) => {

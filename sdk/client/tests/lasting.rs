@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use futures::executor::block_on;
 use futures::future::BoxFuture;
+use isx_client::limits::CALL_WITHIN;
 use isx_client::{Client, Connect, Ports};
 use isx_iface::{Answer, Call, Items, Object, ObjectRef, SessionCall};
 use isx_port::{Clock, Entropy, Instant, Job, Lane, Spawn, Task, WallTime};
@@ -100,7 +101,7 @@ fn client(breaks: u64) -> (Client, Arc<Node>) {
     let node = Arc::new(Node { breaks: AtomicU64::new(breaks), ..Node::default() });
     let ports =
         Ports { clock: Arc::new(Hasty), entropy: Arc::new(Counting(AtomicU64::new(1))), spawn: Arc::new(Threads) };
-    (Client::new(Box::new(Dialler(node.clone())), ports), node)
+    (Client::new(Box::new(Dialler(node.clone())), ports, CALL_WITHIN), node)
 }
 
 fn obtained(from: &ObjectRef, method: &str) -> ObjectRef {

@@ -69,7 +69,7 @@ impl Connected {
         let single = started::tally(&HostStub(bare.connect().await?)).await?;
         let spawn = Arc::new(Threads::new(Handle::current(), isx_exec::limits::THREAD_STACK_BYTES));
         let ports = Ports { clock: clock.clone(), entropy: Arc::new(SystemEntropy), spawn };
-        let client = Client::connected(Box::new(dial().await?), ports).await?;
+        let client = Client::connected(Box::new(dial().await?), ports, isx_client::limits::CALL_WITHIN).await?;
         let lasting = started::tally(&HostStub(client.host())).await?;
         Ok(Self { plain: plain.caller(number).await?, single, _dial: bare, lasting })
     }

@@ -1,0 +1,157 @@
+//! A suspect on its way to another process: what its trial needs, as bytes.
+//!
+//! The stream: `ISXT`, version (u16, 1), execution id (32), then blocks, each its length (u32) and bytes: the compiled
+//! code and its BLAKE3 (32), the manifest of the tables, their chunks in the manifest's order, the call. The call: log
+//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 init), session
+//! (u8, and 16 if 1), signature (16), then its name and its arguments as blocks. Numbers are little-endian. Both ends are
+//! one build, so the version only tells a stranger from a friend.
+
+use crate::exec::{Exec, Ports};
+use crate::limits::ARTIFACT_BYTES_MAX;
+use crate::poison::Suspect;
+use isx_row::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use isx_row::{Code, ContentHash, Error, Principal, SessionId, Signature, Time};
+use isx_store::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
+use isx_store::{Cause, EntryContext, Executor, Invocation, Manifest, Restore};
+use std::io::{self, Read, Write};
+
+const MAGIC: &[u8; 4] = b"ISXT";
+const VERSION: u16 = 1;
+const HASH_BYTES: usize = 32;
+
+impl Suspect<'_> {
+    /// Writes everything that [`try_suspect`] reads. Costs time in proportion to the tables.
+    ///
+    /// # Errors
+    /// Of `to`; `InvalidData` when the tables are too many for a manifest.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+        let mut artifact = self.artifact.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
+        let check = blake3::hash(&artifact);
+        artifact.extend_from_slice(check.as_bytes());
+        to.write_all(MAGIC)?;
+        to.write_all(&VERSION.to_le_bytes())?;
+        to.write_all(&self.execution.0)?;
+        put_block(to, &artifact)?;
+        drop(artifact);
+        // Cut twice rather than kept: the manifest comes first, and a copy of the tables may not fit beside them.
+        put_block(to, &self.root.snapshot().manifest().encode().map_err(invalid)?)?;
+        for chunk in self.root.snapshot() {
+            put_block(to, &chunk.bytes)?;
+        }
+        put_block(to, &self.call_bytes())
+    }
+
+    fn call_bytes(&self) -> Vec<u8> {
+        let Invocation { cause, name, signature, arguments, caller, trusted, session, place, fuel_max } = self.call;
+        let mut bytes = Vec::with_capacity(name.len() + arguments.len() + 160);
+        bytes.extend_from_slice(&self.entry.time.0.to_le_bytes());
+        bytes.extend_from_slice(&self.entry.seed);
+        bytes.extend_from_slice(&place.to_le_bytes());
+        bytes.extend_from_slice(&fuel_max.to_le_bytes());
+        bytes.extend_from_slice(&caller.0);
+        bytes.push(u8::from(*trusted));
+        bytes.push(match cause {
+            Cause::Call => 0,
+            Cause::Init => 1,
+        });
+        bytes.push(u8::from(session.is_some()));
+        bytes.extend(session.iter().flat_map(|session| session.0));
+        bytes.extend_from_slice(&signature.0);
+        for block in [name.as_bytes(), arguments] {
+            bytes.extend_from_slice(&u32::try_from(block.len()).unwrap_or(u32::MAX).to_le_bytes());
+            bytes.extend_from_slice(block);
+        }
+        bytes
+    }
+}
+
+/// Reads a suspect and runs it here, on a thread with [`THREAD_STACK_BYTES`](crate::limits::THREAD_STACK_BYTES); `begin`
+/// is called when everything is ready. To return at all, whatever the call answers, is to survive.
+///
+/// # Errors
+/// `malformed` for anything but a whole stream of [`Suspect::write`] of this build. The trial was not made then.
+pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Error> {
+    let mut reader = Reader(from);
+    let header: [u8; 6] = reader.array()?;
+    if header[..4] != *MAGIC || header[4..] != VERSION.to_le_bytes() {
+        return Err(malformed("this is no suspect"));
+    }
+    let exec = Exec::new(Ports::here())?;
+    if reader.array()? != exec.execution_id().0 {
+        return Err(malformed("it ran under another execution id"));
+    }
+    let mut artifact = reader.block(ARTIFACT_BYTES_MAX + HASH_BYTES)?;
+    let at = artifact.len().checked_sub(HASH_BYTES).ok_or_else(|| malformed("the code is cut short"))?;
+    let check = artifact.split_off(at);
+    if check != blake3::hash(&artifact).as_bytes() {
+        return Err(malformed("the code is damaged"));
+    }
+    let manifest = Manifest::decode(&reader.block(MANIFEST_BYTES_MAX)?)?;
+    let schema = manifest.schema().clone();
+    let mut restore = Restore::new(manifest);
+    while restore.expected().is_some() {
+        restore.put(&reader.block(CHUNK_BYTES_MAX)?)?;
+    }
+    let mut root = restore.finish()?;
+    let call = reader.block(VALUE_BYTES_MAX + NAME_BYTES_MAX + 256)?;
+    let mut call = Reader(&mut call.as_slice());
+    let entry = EntryContext { time: Time(i64::from_le_bytes(call.array()?)), seed: call.array()? };
+    let (place, fuel_max) = (u64::from_le_bytes(call.array()?), u64::from_le_bytes(call.array()?));
+    let caller = Principal(call.array()?);
+    let [trusted, cause, has_session] = call.array()?;
+    let session = if has_session == 1 { Some(SessionId(call.array()?)) } else { None };
+    let signature = Signature(call.array()?);
+    let name = String::from_utf8(call.block(NAME_BYTES_MAX)?).map_err(|_| malformed("a name is not UTF-8"))?;
+    let arguments = call.block(VALUE_BYTES_MAX)?;
+    let call = Invocation {
+        cause: if cause == 1 { Cause::Init } else { Cause::Call },
+        name: &name,
+        signature,
+        arguments: &arguments,
+        caller,
+        trusted: trusted == 1,
+        session,
+        place,
+        fuel_max,
+    };
+    let code = ContentHash::of(&artifact);
+    exec.adopt(code, schema, &artifact)?;
+    begin();
+    exec.execute(&code, &mut root, &entry, &[call])
+        .map(drop)
+        .map_err(|hold| Error::new(Code::Fatal, format!("the suspect was held: {hold:?}")))
+}
+
+fn malformed(what: &str) -> Error {
+    Error::new(Code::Malformed, format!("suspect: {what}"))
+}
+
+fn put_block(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).map_err(|_| io::Error::other("a block of 4 GiB or more"))?;
+    to.write_all(&length.to_le_bytes())?;
+    to.write_all(bytes)
+}
+
+struct Reader<'a>(&'a mut dyn Read);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let mut bytes = [0; N];
+        self.0.read_exact(&mut bytes).map_err(|_| malformed("it is cut short"))?;
+        Ok(bytes)
+    }
+
+    fn block(&mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        let length = u32::from_le_bytes(self.array()?) as usize;
+        if length > bytes_max {
+            return Err(malformed("a block is too long"));
+        }
+        let mut bytes = Vec::new();
+        let read = self.0.take(length as u64).read_to_end(&mut bytes);
+        match read {
+            Ok(read) if read == length => Ok(bytes),
+            _ => Err(malformed("it is cut short")),
+        }
+    }
+}
