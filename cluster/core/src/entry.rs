@@ -13,7 +13,6 @@ use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::{Code, ContentHash, Error, Time};
 use isx_store::limits::CHANGES_BYTES_MAX;
 use isx_store::{Changes, ExecutionId};
-use std::collections::VecDeque;
 
 const MAGIC: [u8; 4] = *b"ISXE";
 const VERSION: u16 = 1;
@@ -22,7 +21,7 @@ const HEAD_BYTES: usize = 14;
 /// Bytes of a body before its records.
 const BODY_HEAD_BYTES: usize = 47;
 /// Bytes of a record beside its request.
-pub(crate) const RECORD_HEAD_BYTES: usize = 12;
+const RECORD_HEAD_BYTES: usize = 12;
 
 /// An entry of a group's log.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +67,17 @@ pub struct Record {
     pub effect: Option<Effect>,
 }
 
+/// A request as its bytes, which can be read back: how it waits for its entry. See [`Request::pack`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed(pub(crate) Vec<u8>);
+
+impl Packed {
+    /// Bytes it takes of an entry's [`ENTRY_ROOM_BYTES`].
+    pub fn room_bytes(&self) -> usize {
+        RECORD_HEAD_BYTES + self.0.len()
+    }
+}
+
 /// What the execution of a call did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
@@ -86,29 +96,28 @@ pub struct Effect {
 }
 
 impl Entry {
-    /// Takes requests off the front of a queue, in order, until the entry is full or the queue empty; gives the entry
-    /// and its encoding. `seed` is fresh randomness: the nonces are drawn from it. Every request must have passed
-    /// [`Request::check`]; a queue that is not empty gives an entry that is not.
-    pub fn fill(header: EntryHeader, seed: &[u8; 32], queue: &mut VecDeque<Request>) -> (Self, Vec<u8>) {
+    /// The encoding of an entry that holds requests, in order, for every replica to execute. `seed` is fresh randomness:
+    /// the nonces are drawn from it.
+    ///
+    /// # Errors
+    /// `limit` when they take more than [`ENTRY_ROOM_BYTES`] or are more than [`ENTRY_REQUESTS_MAX`].
+    pub fn pack<'a>(
+        header: EntryHeader,
+        seed: &[u8; 32],
+        requests: impl IntoIterator<Item = &'a Packed>,
+    ) -> Result<Vec<u8>, Error> {
+        let mut nonces = Nonces::new(*seed);
         let mut body = Vec::new();
-        let mut records: Vec<Record> = Vec::new();
-        let mut bytes = 0;
-        while let Some(request) = queue.pop_front() {
-            let start = body.len();
-            let nonce = nonce(seed, records.len() as u32);
-            put_record(nonce, &request, &mut body);
-            let more = body.len() - start;
-            let full = bytes + more > ENTRY_ROOM_BYTES || records.len() >= ENTRY_REQUESTS_MAX;
-            if full && !records.is_empty() {
-                body.truncate(start);
-                queue.push_front(request);
-                break;
+        let mut count = 0;
+        for Packed(request) in requests {
+            nonces.next().put(&mut body);
+            put_bytes(request, &mut body);
+            count += 1;
+            if body.len() > ENTRY_ROOM_BYTES || count > ENTRY_REQUESTS_MAX {
+                return Err(Error::new(Code::Limit, "entry: over ENTRY_ROOM_BYTES or ENTRY_REQUESTS_MAX"));
             }
-            bytes += more;
-            records.push(Record { nonce, request, effect: None });
         }
-        let encoded = seal(&header, Mode::Calls, records.len(), &body);
-        (Self { header, mode: Mode::Calls, records }, encoded)
+        Ok(seal(&header, Mode::Calls, count, &body))
     }
 
     /// The one encoding of the entry.
@@ -189,12 +198,33 @@ fn bound(mode: Mode) -> (usize, &'static str) {
     }
 }
 
-fn nonce(seed: &[u8; 32], position: u32) -> u64 {
-    let mut bytes = [0; 36];
-    bytes[..32].copy_from_slice(seed);
-    bytes[32..].copy_from_slice(&position.to_le_bytes());
-    let digest = ContentHash::of(&bytes).digest;
-    digest.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+/// Numbers nobody can foresee, drawn from a seed.
+struct Nonces {
+    /// The seed, and how often it was drawn from.
+    seed: [u8; 36],
+    drawn: [u8; 32],
+    used_bytes: usize,
+}
+
+impl Nonces {
+    fn new(seed: [u8; 32]) -> Self {
+        let mut counted = [0; 36];
+        counted[..32].copy_from_slice(&seed);
+        Self { seed: counted, drawn: [0; 32], used_bytes: 32 }
+    }
+
+    fn next(&mut self) -> u64 {
+        if self.used_bytes == self.drawn.len() {
+            self.drawn = ContentHash::of(&self.seed).digest;
+            let (_, count) = self.seed.split_at_mut(32);
+            let drawn = u32::from_le_bytes(count.try_into().unwrap_or_default()).wrapping_add(1);
+            count.copy_from_slice(&drawn.to_le_bytes());
+            self.used_bytes = 0;
+        }
+        let next = self.drawn.get(self.used_bytes..).and_then(|rest| rest.first_chunk());
+        self.used_bytes += size_of::<u64>();
+        next.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
 }
 
 fn put_record(nonce: u64, request: &Request, out: &mut Vec<u8>) {

@@ -28,7 +28,6 @@
 //! use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Machine, Request, twin::Twin};
 //! use isx_row::{HomeId, Time};
 //! use isx_store::Executor;
-//! use std::collections::VecDeque;
 //!
 //! let executor = Twin::default();
 //! let execution = executor.execution_id();
@@ -36,7 +35,7 @@
 //! let join = Request::Join { peer: [7; 32], home: HomeId([1; 16]), alias: Name::new("beta")?, addresses: vec![] };
 //!
 //! let header = EntryHeader { level: FEATURE_LEVEL, execution, time: Time(1) };
-//! let (_, bytes) = Entry::fill(header, &[0; 32], &mut VecDeque::from([join]));
+//! let bytes = Entry::pack(header, &[0; 32], &[join.pack()?])?;
 //! machine.apply(1, &Entry::decode(&bytes)?, &executor)?;
 //! assert_eq!(machine.view().members().count(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -57,7 +56,7 @@ mod snapshot;
 pub mod twin;
 mod view;
 
-pub use entry::{Effect, Entry, EntryHeader, Mode, Record};
+pub use entry::{Effect, Entry, EntryHeader, Mode, Packed, Record};
 pub use group::{FEATURE_LEVEL, Member};
 pub use machine::{Applied, Effects, Hold, LogLine, Machine, MountEffects};
 pub use outcome::{CallAnswer, Outcome};

@@ -1,5 +1,6 @@
 //! Requests: what callers and nodes propose to a group.
 
+use crate::entry::Packed;
 use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, HOPS_MAX, LOCATOR_BYTES_MAX, LOCATORS_MAX, MOUNT_CONFIG_BYTES_MAX,
     MOUNT_SCHEMA_BYTES_MAX, REQUEST_BYTES_MAX,
@@ -143,20 +144,42 @@ pub struct ModuleRecord {
 }
 
 impl Request {
-    /// Checks the bounds that decoding would refuse: what passes can be written and read back. Gives the bytes it takes
-    /// of an entry's [`crate::limits::ENTRY_ROOM_BYTES`].
+    /// The request as bytes, if they can be read back: checks the bounds that decoding would refuse.
     ///
     /// # Errors
     /// `limit` or `malformed`, naming what is wrong.
-    pub fn check(&self) -> Result<usize, Error> {
+    pub fn pack(&self) -> Result<Packed, Error> {
+        let refuse = |error: WireError| {
+            let code = if matches!(error, WireError::Limit(_)) { Code::Limit } else { Code::Malformed };
+            Error::new(code, format!("request: {error}"))
+        };
         let bytes = self.to_wire();
         if bytes.len() > REQUEST_BYTES_MAX {
             return Err(Error::new(Code::Limit, format!("request: over REQUEST_BYTES_MAX = {REQUEST_BYTES_MAX}")));
         }
-        Self::from_wire(&bytes).map(|_| crate::entry::RECORD_HEAD_BYTES + bytes.len()).map_err(|error| {
-            let code = if matches!(error, WireError::Limit(_)) { Code::Limit } else { Code::Malformed };
-            Error::new(code, format!("request: {error}"))
-        })
+        match self {
+            // What nearly every request is: its few bounds are quicker looked at than read back.
+            Self::Call(call) => call.check().map_err(refuse)?,
+            _ => drop(Self::from_wire(&bytes).map_err(refuse)?),
+        }
+        Ok(Packed(bytes))
+    }
+}
+
+impl ReducerCall {
+    /// The bounds of [`Wire::take`]; everything else about a call can be written and read back.
+    fn check(&self) -> Result<(), WireError> {
+        let bounds = [
+            (self.name.len(), NAME_BYTES_MAX, "NAME_BYTES_MAX"),
+            (self.payload.len(), VALUE_BYTES_MAX, "VALUE_BYTES_MAX"),
+            (self.locators.len(), LOCATORS_MAX, "LOCATORS_MAX"),
+            (self.locators.iter().map(Vec::len).max().unwrap_or(0), LOCATOR_BYTES_MAX, "LOCATOR_BYTES_MAX"),
+            (usize::from(self.hops), usize::from(HOPS_MAX), "HOPS_MAX"),
+        ];
+        match bounds.iter().find(|(length, max, _)| length > max) {
+            Some((.., name)) => Err(WireError::Limit(name)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::Either;
 use futures::stream::FuturesUnordered;
-use isx_cluster::{Entry, EntryHeader, Outcome, Request};
+use isx_cluster::{Entry, EntryHeader, Outcome, Packed, Request};
 use isx_port::{Clock, Entropy, Instant};
 use isx_row::{Code, Error, Time};
 use isx_store::ExecutionId;
@@ -41,9 +41,7 @@ struct State {
 }
 
 struct Waiting {
-    /// Taken out while the request is in an entry.
-    request: Option<Request>,
-    bytes: usize,
+    request: Packed,
     place: Arc<Place>,
     answer: oneshot::Sender<Result<Outcome, Error>>,
 }
@@ -102,9 +100,7 @@ impl Queue {
 
     /// See [`crate::Raft::propose`].
     pub(crate) async fn propose(&self, request: Request, deadline: Instant) -> Result<Outcome, Error> {
-        request.check()?;
-        let bytes = weight(&request);
-        let (place, answer) = self.enter(request, bytes, deadline).await?;
+        let (place, answer) = self.enter(request.pack()?, deadline).await?;
         self.work.notify_one();
         match futures::future::select(answer, self.clock.sleep_until(deadline)).await {
             Either::Left((Ok(answer), _)) => answer,
@@ -116,10 +112,10 @@ impl Queue {
 
     async fn enter(
         &self,
-        request: Request,
-        bytes: usize,
+        request: Packed,
         deadline: Instant,
     ) -> Result<(Arc<Place>, oneshot::Receiver<Result<Outcome, Error>>), Error> {
+        let bytes = request.room_bytes();
         loop {
             let room = self.room.notified();
             {
@@ -133,7 +129,7 @@ impl Queue {
                     let place = Arc::new(Place(AtomicU8::new(Place::WAITS)));
                     let (answer, answered) = oneshot::channel();
                     state.bytes += bytes;
-                    state.waiting.push_back(Waiting { request: Some(request), bytes, place: place.clone(), answer });
+                    state.waiting.push_back(Waiting { request, place: place.clone(), answer });
                     return Ok((place, answered));
                 }
             }
@@ -144,36 +140,29 @@ impl Queue {
         }
     }
 
-    /// The requests of the next entry and the entry's bytes.
-    fn take(&self, header: EntryHeader, seed: &[u8; 32]) -> Option<(Vec<Waiting>, Vec<u8>)> {
+    /// The requests of the next entry: as many as fit one.
+    fn take(&self) -> Vec<Waiting> {
         let mut state = self.state();
-        let mut batch = VecDeque::new();
-        let mut requests = VecDeque::new();
+        let mut batch = Vec::new();
         let mut bytes = 0;
-        while bytes < limits::ENTRY_BYTES_MAX && batch.len() < limits::REQUESTS_PER_ENTRY_MAX {
-            let Some(mut next) = state.waiting.pop_front() else { break };
-            state.bytes = state.bytes.saturating_sub(next.bytes);
-            if let Some(request) = next.request.take()
+        while let Some(next) = state.waiting.front() {
+            let more = next.request.room_bytes();
+            if bytes + more > limits::ENTRY_ROOM_BYTES || batch.len() == limits::REQUESTS_PER_ENTRY_MAX {
+                break;
+            }
+            state.bytes = state.bytes.saturating_sub(more);
+            // Who has withdrawn, or is not waited for, is left out.
+            if let Some(next) = state.waiting.pop_front()
                 && !next.answer.is_canceled()
                 && next.place.decide(Place::LEFT)
             {
-                bytes += next.bytes;
-                requests.push_back(request);
-                batch.push_back(next);
+                bytes += more;
+                batch.push(next);
             }
-        }
-        let entry = (!requests.is_empty()).then(|| Entry::fill(header, seed, &mut requests).1);
-        // What did not fit goes back to where it was.
-        while let Some(request) = requests.pop_back() {
-            let Some(mut last) = batch.pop_back() else { break };
-            last.place.0.store(Place::WAITS, Ordering::Release);
-            last.request = Some(request);
-            state.bytes += last.bytes;
-            state.waiting.push_front(last);
         }
         drop(state);
         self.room.notify_waiters();
-        entry.map(|entry| (batch.into(), entry))
+        batch
     }
 
     /// Proposes until the queue is closed.
@@ -182,9 +171,14 @@ impl Queue {
         let mut on_the_way = FuturesUnordered::new();
         loop {
             while on_the_way.len() < limits::ENTRIES_IN_FLIGHT_MAX {
+                let batch = self.take();
+                if batch.is_empty() {
+                    break;
+                }
                 let mut seed = [0; 32];
                 proposer.entropy.fill(&mut seed);
-                let Some((batch, entry)) = self.take(proposer.header(&mut pace, &*self.clock), &seed) else { break };
+                let header = proposer.header(&mut pace, &*self.clock);
+                let entry = Entry::pack(header, &seed, batch.iter().map(|waiting| &waiting.request));
                 on_the_way.push(propose(&proposer.raft, batch, entry));
             }
             if on_the_way.is_empty() {
@@ -198,18 +192,6 @@ impl Queue {
                 futures::future::select(on_the_way.next(), work).await;
             }
         }
-    }
-}
-
-/// About the bytes of a request; the entry itself measures exactly.
-fn weight(request: &Request) -> usize {
-    const REST: usize = 256;
-    REST + match request {
-        Request::Call(call) => call.name.len() + call.payload.len() + call.locators.iter().map(Vec::len).sum::<usize>(),
-        Request::CreateMount { module, .. } | Request::Upgrade { module, .. } => {
-            module.schema.len() + module.config.len()
-        }
-        _ => 0,
     }
 }
 
@@ -254,8 +236,12 @@ impl Pace {
     }
 }
 
-async fn propose(raft: &Raft, batch: Vec<Waiting>, entry: Vec<u8>) {
+async fn propose(raft: &Raft, batch: Vec<Waiting>, entry: Result<Vec<u8>, Error>) {
     let answers = batch.into_iter().map(|one| one.answer);
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => return answers.for_each(|answer| drop(answer.send(Err(error.clone())))),
+    };
     let error = match raft.client_write(Command::new(&entry)).await {
         Ok(response) if response.data.0.len() == answers.len() => {
             for (answer, outcome) in answers.zip(response.data.0) {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-/// Bytes of one entry: a leader cuts its batches here, and a larger one is refused wherever it comes from.
+/// Bytes of one entry: a larger one is refused wherever it comes from.
 pub const ENTRY_BYTES_MAX: usize = isx_cluster::limits::ENTRY_BYTES_MAX;
+/// Bytes of an entry that its requests share: a leader cuts its batches here.
+pub const ENTRY_ROOM_BYTES: usize = isx_cluster::limits::ENTRY_ROOM_BYTES;
 /// Bytes of entries in one append message; the next entries wait for the next message. One entry always fits.
 pub const APPEND_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a frame between nodes; a longer one ends the stream before anything is allocated.
@@ -46,6 +48,11 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 pub const INSTALL_WITHIN: Duration = Duration::from_secs(60);
 /// How long stopping may take before the rest is abandoned: everything acknowledged is in the log already.
 pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a leader looks for what time has made due. What is due is hours old: nobody waits for it.
+pub const TICK_EVERY: Duration = Duration::from_secs(30);
+/// How long it waits for a tick's outcome; then it looks again at the next time.
+pub const TICK_WITHIN: Duration = Duration::from_secs(30);
 
 /// How often a leader shows itself.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);

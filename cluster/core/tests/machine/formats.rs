@@ -3,11 +3,11 @@
 use crate::stage::{NOW, ONE, Stage, add, bare, requests};
 use expect_test::expect;
 use isx_anchors::wire::Wire;
-use isx_cluster::limits::{ENTRY_BYTES_MAX, LOCATORS_MAX};
+use isx_cluster::limits::{ENTRY_BYTES_MAX, ENTRY_ROOM_BYTES, LOCATORS_MAX};
 use isx_cluster::{Entry, EntryHeader, Outcome, Request};
 use isx_store::ExecutionId;
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 const HEADER: EntryHeader = EntryHeader { level: 1, execution: ExecutionId([0xee; 32]), time: NOW };
 
@@ -78,37 +78,59 @@ proptest! {
     }
 
     #[test]
-    fn filling_keeps_order_and_bound(sizes in prop::collection::vec(0..250_000_usize, 1..30)) {
+    fn packing_keeps_order_and_bound(sizes in prop::collection::vec(0..250_000_usize, 1..8)) {
         let requests: Vec<Request> = sizes.iter().map(|size| {
             let mut call = add(ONE, "a", *size as u64);
             call.payload = vec![0; *size];
             bare(call)
         }).collect();
-        let mut queue = VecDeque::from(requests.clone());
-        let mut seen = Vec::new();
-        while !queue.is_empty() {
-            let (entry, bytes) = Entry::fill(HEADER, &[1; 32], &mut queue);
-            prop_assert!(bytes.len() <= ENTRY_BYTES_MAX && !entry.records.is_empty());
-            prop_assert_eq!(&entry.encode().unwrap(), &bytes);
-            // Full: the next would not have fitted.
-            if let Some(next) = queue.front() {
-                prop_assert!(bytes.len() + next.check().unwrap() + 64 > ENTRY_BYTES_MAX);
+        let packed: Vec<_> = requests.iter().map(|request| request.pack().unwrap()).collect();
+        let room: usize = packed.iter().map(isx_cluster::Packed::room_bytes).sum();
+        match Entry::pack(HEADER, &[1; 32], &packed) {
+            Ok(bytes) => {
+                prop_assert!(room <= ENTRY_ROOM_BYTES && bytes.len() <= ENTRY_BYTES_MAX);
+                let entry = Entry::decode(&bytes).unwrap();
+                prop_assert_eq!(&entry.encode().unwrap(), &bytes);
+                prop_assert_eq!(entry.records.into_iter().map(|record| record.request).collect::<Vec<_>>(), requests);
             }
-            seen.extend(entry.records.into_iter().map(|record| record.request));
+            Err(error) => prop_assert!(room > ENTRY_ROOM_BYTES, "{}", error),
         }
-        prop_assert_eq!(seen, requests);
+    }
+
+    /// A call's bounds are looked at, not read back: both must refuse the same.
+    #[test]
+    fn packed_calls_can_be_read_back(
+        name in 0..80_usize, payload in 262_100..262_200_usize, locators in 0..70_usize, locator in 1000..1050_usize, hops in 0..20_u8,
+    ) {
+        let mut call = add(ONE, &"x".repeat(name), 1);
+        call.payload = vec![7; payload];
+        call.locators = vec![vec![1; locator]; locators];
+        call.hops = hops;
+        let request = bare(call);
+        let read = Request::from_wire(&request.to_wire());
+        prop_assert_eq!(request.pack().map(drop).map_err(|error| error.to_string()), read.map(drop).map_err(|error| format!("limit: request: {error}")));
     }
 }
 
 #[test]
+fn nonces_are_drawn_apart() {
+    let packed = vec![Request::Tick.pack().unwrap(); 4096];
+    let nonces = |seed| -> BTreeSet<u64> {
+        let entry = Entry::decode(&Entry::pack(HEADER, &[seed; 32], &packed).unwrap()).unwrap();
+        entry.records.iter().map(|record| record.nonce).collect()
+    };
+    assert_eq!(nonces(1).union(&nonces(2)).count(), 2 * 4096);
+}
+
+#[test]
 fn known_bytes() {
-    let mut queue = VecDeque::from([Request::Tick, bare(add(ONE, "a", 3))]);
-    let (_, bytes) = Entry::fill(HEADER, &[0; 32], &mut queue);
+    let packed = [Request::Tick, bare(add(ONE, "a", 3))].map(|request| request.pack().unwrap());
+    let bytes = Entry::pack(HEADER, &[0; 32], &packed).unwrap();
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let lines: Vec<_> = text.as_bytes().chunks(96).map(|line| std::str::from_utf8(line).unwrap()).collect();
     expect![[r#"
-        495358450100bd0000006ff6a03d0100eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
-        0100401e18240a060002000000245097bfbd7049db0100000008d434ea1265f8e6a57500000001010101010101010101
+        495358450100bd0000007323b2990100eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee
+        0100401e18240a060002000000245097bfbd7049db01000000082fb9a8004cb070f17500000001010101010101010101
         0101010101010103000000616464000000000000000000000000000000000010c88922147f11129b9ade6083544df69b
         cdb6aae56c285eb9eed0f44a4b7ca40000000000000000000000000000000000000000000f0000000000010000000300
         0000000000006100000000"#]]
@@ -120,7 +142,7 @@ fn requests_over_a_bound() {
     let check = |change: fn(&mut isx_cluster::ReducerCall), expect: &str| {
         let mut call = add(ONE, "a", 1);
         change(&mut call);
-        let shown = bare(call).check().map_or_else(|error| error.to_string(), |_| "fits".into());
+        let shown = bare(call).pack().map_or_else(|error| error.to_string(), |_| "fits".into());
         assert_eq!(shown, expect);
     };
     check(|_| (), "fits");

@@ -62,11 +62,11 @@ impl Replica {
         self.entry(payloads.map(call).collect::<Outcome<_>>()?)
     }
 
-    fn entry(&self, mut requests: VecDeque<Request>) -> Outcome<Vec<u8>> {
+    fn entry(&self, requests: VecDeque<Request>) -> Outcome<Vec<u8>> {
         let time = Time(i64::try_from(self.index)?);
         let header = EntryHeader { level: FEATURE_LEVEL, execution: self.exec.execution_id(), time };
-        let (_, entry) = Entry::fill(header, &[7; 32], &mut requests);
-        if requests.is_empty() { Ok(entry) } else { Err("the calls do not fit one entry".into()) }
+        let packed = requests.iter().map(Request::pack).collect::<Result<Vec<_>, _>>()?;
+        Ok(Entry::pack(header, &[7; 32], &packed)?)
     }
 
     /// Does what a replica does with an entry.
