@@ -209,7 +209,13 @@ impl MountsGroup {
         self.tombstones.insert(id, time);
     }
 
-    /// Does what is due: forgets idle sessions and old tombstones. Gives the mounts it touched.
+    /// Whether [`MountsGroup::tick`] has something to do.
+    pub(crate) fn is_due(&self, time: Time) -> bool {
+        self.mounts.values().any(|slot| slot.mount.sessions.is_due(time))
+            || self.tombstones.values().any(|dropped| is_old(*dropped, time))
+    }
+
+    /// Does what is due: forgets idle sessions, some at a time, and old tombstones.
     pub(crate) fn tick(&mut self, time: Time) {
         let ids: Vec<MountId> = self.mounts.keys().copied().collect();
         for id in ids {
@@ -223,7 +229,7 @@ impl MountsGroup {
         let old: Vec<_> = self
             .tombstones
             .iter()
-            .filter(|(_, dropped)| dropped.0 < time.0.saturating_sub(TOMBSTONE_AGE.0))
+            .filter(|(_, dropped)| is_old(**dropped, time))
             .map(|(id, dropped)| (*id, *dropped))
             .collect();
         for (id, dropped) in old {
@@ -231,6 +237,10 @@ impl MountsGroup {
             self.tombstones.remove(&id);
         }
     }
+}
+
+fn is_old(dropped: Time, time: Time) -> bool {
+    dropped.0 < time.0.saturating_sub(TOMBSTONE_AGE.0)
 }
 
 fn tombstone(id: &MountId, time: Time) -> Vec<u8> {

@@ -58,6 +58,15 @@ impl View {
         self.group.time
     }
 
+    /// Whether a [`Tick`](crate::Request::Tick) at `time` would change something. Costs time in proportion to mounts and
+    /// dropped mounts.
+    pub fn is_due(&self, time: Time) -> bool {
+        match &self.group.content {
+            Content::Tree(_) => false,
+            Content::Mounts(group) => group.is_due(time),
+        }
+    }
+
     /// The feature level.
     pub fn level(&self) -> u16 {
         self.group.level

@@ -7,7 +7,8 @@
 //!
 //! From below: `runtime` is openraft's runtime over the ports; `format`, `message` and `frame` are the bytes in files and
 //! on the wire; `log` is openraft's log over the one log of the node, `snapshot` and `replica` its state machine over the
-//! replicated machine; `network` asks peers and `serve` answers them; `batch` gathers requests into entries.
+//! replicated machine; `network` asks peers and `serve` answers them; `batch` gathers requests into entries,
+//! `tick` adds those that time makes due.
 //!
 //! Knows nothing of libp2p, wasmtime, tokio's runtime, or what entries mean.
 //!
@@ -16,6 +17,7 @@
 //! - A failed write or sync ends the node; nothing is acknowledged after it: `a_failed_sync_ends_the_node` in isx-sim.
 //! - `busy` and `not_leader` mean: in no log. Whatever has left is answered, `deadline` or `unknown`: the oracles
 //!   `exactly_once` and `linear` of isx-sim.
+//! - What time makes due happens in an idle group, and nothing else is written there: `time_alone_ends_sessions` in isx-sim.
 //! - A crash between any two steps of writing a snapshot leaves one that loads: the seeds of isx-sim.
 //! - Bytes of peers and files have one encoding, never panic, and allocate no more than their bounds:
 //!   `format::tests`, `message::tests`, `frame::tests`.
@@ -54,6 +56,7 @@ mod replica;
 mod runtime;
 mod serve;
 mod snapshot;
+mod tick;
 mod types;
 
 pub use isx_wal::Group;

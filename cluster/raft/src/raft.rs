@@ -8,6 +8,7 @@ use crate::replica::{Replica, Shared};
 use crate::runtime::{Node, Runtime};
 use crate::serve::{Groups, Served, serve};
 use crate::snapshot::SnapshotError;
+use crate::tick;
 use crate::types::{self, Member};
 use futures::future::{Either, select, select_all};
 use isx_cluster::{Effects, Hold, Outcome, Request, View};
@@ -262,6 +263,7 @@ impl Raft {
                 execution: executor.execution_id(),
             };
             node.spawn("batch", queue.clone().run(proposer));
+            node.spawn("tick", tick::run(Arc::downgrade(&queue), Arc::downgrade(&shared), ports.clock.clone()));
             groups.insert(group.0, Running { raft, shared, queue });
         }
         let founders = &options.founders;

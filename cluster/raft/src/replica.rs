@@ -16,11 +16,11 @@ use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use isx_cluster::{Applied, Effects, Entry, Hold, Machine, Request, Restore, View};
 use isx_port::{Clock, Lane, Spawn};
-use isx_row::{Code, Error};
+use isx_row::{Code, Error, Time};
 use isx_store::Executor;
 use openraft::async_runtime::{Watch, WatchReceiver};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
-use openraft::{AsyncRuntime, OptionalSend, RaftLogReader, RaftMetrics, RaftSnapshotBuilder};
+use openraft::{AsyncRuntime, OptionalSend, RaftLogReader, RaftMetrics, RaftSnapshotBuilder, ServerState};
 use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
@@ -166,6 +166,17 @@ impl Shared {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.published().stopping
+    }
+
+    /// Whether this node leads the group.
+    pub(crate) fn leads(&self) -> bool {
+        self.log.get().is_some_and(|(_, metrics)| metrics.borrow_watched().state == ServerState::Leader)
+    }
+
+    /// Whether a tick at `time`, or at log time, would change something.
+    pub(crate) fn is_due(&self, time: Option<Time>) -> bool {
+        let view = self.published().view.clone();
+        view.is_due(time.unwrap_or(view.time()))
     }
 
     /// Whether the group serves callers: one that waits for a person does not.
