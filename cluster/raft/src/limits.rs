@@ -22,8 +22,9 @@ pub const REQUESTS_QUEUED_MAX: usize = 16 * 1024;
 pub const REQUESTS_QUEUED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Requests in one entry; further ones go into the next.
 pub const REQUESTS_PER_ENTRY_MAX: usize = isx_cluster::limits::ENTRY_REQUESTS_MAX;
-/// Entries proposed and not yet applied; requests queue behind them and fill the next batch.
-pub const ENTRIES_IN_FLIGHT_MAX: usize = 4;
+/// Entries proposed and not yet applied: one on its way to the disks, one being applied. Requests queue behind them and
+/// fill the next; with more, entries would be smaller and their fixed costs more.
+pub const ENTRIES_IN_FLIGHT_MAX: usize = 2;
 /// Entries applied in one job, so that other work of the group gets its turn.
 pub const ENTRIES_PER_APPLY_MAX: usize = 64;
 /// Members of a group, voters and learners; more are refused.

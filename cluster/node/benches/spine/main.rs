@@ -24,6 +24,10 @@ mod started;
 use std::error::Error;
 use std::process::Command;
 
+/// As in the `isx` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// The argument before the name of the one group that this process measures.
@@ -44,6 +48,8 @@ const GROUPS: &[Group] = &[
 ];
 
 fn main() -> Outcome<()> {
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true)?;
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.as_slice() {
