@@ -45,9 +45,9 @@ pub fn sim(seeds: u64, first: u64, seconds: u64) -> Result<()> {
 
 /// Measures.
 pub fn bench(filter: Option<&str>) -> Result<()> {
-    let mut steps = Steps::begin("bench", 2 + guests::STEPS, "about 10 minutes, release build included");
+    let mut steps = Steps::begin("bench", 3 + guests::STEPS, "about 12 minutes, release build included");
     guests::build(&mut steps)?;
-    for (package, bench) in [("isx-node", "spine"), ("isx-exec", "instance")] {
+    for (package, bench) in [("isx-node", "spine"), ("isx-exec", "instance"), ("isx", "hello")] {
         let mut measure = cargo(&["bench", "--package", package, "--bench", bench, "--"]);
         measure.env("ISX_GUESTS", guests::folder()).args(filter);
         steps.run(&format!("measure: {bench}"), &mut measure)?;
