@@ -134,7 +134,9 @@ fn measure() -> Outcome<()> {
     let (source, component) = (stage.folder.join("hello.rs"), stage.folder.join("hello.wasm"));
     fs::write(&source, HELLO)?;
     let mut rustc = Command::new("rustc");
-    rustc.args(["--edition", "2024", "--target", "wasm32-wasip2", "-O", "-o"]).args([&component, &source]);
+    rustc
+        .args(["--edition", "2024", "--target", "wasm32-wasip2", "-O", "-C", "strip=symbols", "-o"])
+        .args([&component, &source]);
     if !rustc.status()?.success() {
         return Err("rustc failed".into());
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// Seconds of processor time that compiling one module may take.
 const COMPILE_CPU_SECONDS: u64 = 20;
-/// Bytes of memory that compiling one module may take.
-const COMPILE_MEMORY_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of memory that compiling one module may take, besides what the allocator has reserved at the start.
+const COMPILE_MEMORY_BYTES: u64 = 512 * 1024 * 1024;
 /// How long compiling one module may take.
 const COMPILE_WITHIN: Duration = Duration::from_secs(30);
 /// How long the child of a trial may take until it has the tables: they are read anew.
@@ -52,12 +52,21 @@ fn child(arguments: &[&str]) -> io::Result<Child> {
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
-/// Sets a child's bounds of processor time, in seconds, and memory, in bytes. It leaves no core dump.
+/// Sets a child's bounds of processor time, in seconds, and of memory, in bytes beyond what is reserved now. It leaves no
+/// core dump.
 fn bound(cpu_seconds: u64, memory_bytes: u64) -> Result<()> {
+    let memory_bytes = reserved_bytes().saturating_add(memory_bytes);
     let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
     setrlimit(Resource::Cpu, most(cpu_seconds)).context("can not bound the processor time")?;
     setrlimit(Resource::Data, most(memory_bytes)).context("can not bound the memory")?;
     setrlimit(Resource::Core, most(0)).context("can not refuse core dumps")
+}
+
+/// Bytes of data that this process has reserved, used or not: most of it is the allocator's first arena.
+fn reserved_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
 
 /// Compiles in a child process of this program.

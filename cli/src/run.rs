@@ -11,8 +11,10 @@ use isx_row::{Code, Error};
 /// Runs the ROM and returns its exit code.
 pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
     let bytes = read(&arguments.rom)?;
+    Programs::check(&bytes)?;
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
-    let program = programs.load(&bytes)?;
+    // Loaded while the node is dialled.
+    let loading = tokio::task::spawn_blocking(move || programs.load(&bytes).map(|program| (programs, program)));
     let environment = arguments.env.iter().map(|pair| match pair.split_once('=') {
         Some((name, value)) => Ok((name.to_string(), value.to_string())),
         None => bail!("--env {pair}: say K=V"),
@@ -28,22 +30,27 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         true => None,
         false => Some(reach(global, Otherwise::Embed).await?),
     };
-    // Whoever brings his own node along may do with it what he likes.
-    let own = reached.as_ref().is_some_and(Reached::is_embedded);
-    let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
-    let grant = Grant::new(program.wants().to_vec(), allowed)?;
-    let host = match &reached {
-        Some(reached) => reached.host.0.clone(),
-        None => {
-            isx_iface::refusing(Error::new(Code::Unsupported, "the ROM runs bare, with --no-dial: there is no node"))
-        }
+    let done = async {
+        let (programs, program) = loading.await.context("the program was not loaded")??;
+        // Whoever brings his own node along may do with it what he likes.
+        let own = reached.as_ref().is_some_and(Reached::is_embedded);
+        let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
+        let grant = Grant::new(program.wants().to_vec(), allowed)?;
+        let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
+        let name = arguments.rom.file_name().context("the ROM has a file name")?.to_string_lossy().into_owned();
+        let arguments = std::iter::once(name).chain(arguments.arguments).collect();
+        let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
+        Ok(programs.run(&program, given).await?)
     };
-    let name = arguments.rom.file_name().context("the ROM has a file name")?.to_string_lossy().into_owned();
-    let arguments = std::iter::once(name).chain(arguments.arguments).collect();
-    let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
-    let code = programs.run(&program, given).await?;
+    let done = done.await;
+    // What failed is reported after an embedded node has ended in order.
     if let Some(reached) = reached {
         reached.leave().await?;
     }
-    Ok(code)
+    done
+}
+
+/// The `Host` of a ROM that runs without a node.
+fn bare() -> isx_iface::ObjectRef {
+    isx_iface::refusing(Error::new(Code::Unsupported, "the ROM runs bare, with --no-dial: there is no node"))
 }

@@ -76,6 +76,14 @@ impl Programs {
         Ok(Self { engine, cache_dir, ended })
     }
 
+    /// Checks what a component says of itself, without compiling it.
+    ///
+    /// # Errors
+    /// As [`Programs::load`], but for what only a compiler finds.
+    pub fn check(bytes: &[u8]) -> Result<(), Error> {
+        describe(bytes).map(drop)
+    }
+
     /// Checks and compiles a component, or takes it from the cache.
     ///
     /// # Errors
