@@ -3,7 +3,9 @@
 use crate::figure::{Target, median, print};
 use crate::{Outcome, guests};
 use isx_anchors::GroupId;
-use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Machine, ModuleRecord, Outcome as Applied, ReducerCall, Request};
+use isx_cluster::{
+    Entry, EntryHeader, FEATURE_LEVEL, Machine, ModuleRecord, Outcome as Applied, ReducerCall, Request, View,
+};
 use isx_exec::{Exec, Ports};
 use isx_row::{Incarnation, MountId, Principal, Signature, Time};
 use isx_store::{Executor, Limits};
@@ -38,6 +40,7 @@ pub fn measure() -> Outcome<()> {
 pub struct Replica {
     exec: Exec,
     pub machine: Machine,
+    published: View,
     index: u64,
 }
 
@@ -47,7 +50,8 @@ impl Replica {
         let exec = Exec::new(Ports::here())?;
         let (code, schema) = exec.add(component)?;
         let machine = Machine::new(GroupId::MOUNTS, exec.execution_id());
-        let mut replica = Self { exec, machine, index: 0 };
+        let published = machine.view();
+        let mut replica = Self { exec, machine, published, index: 0 };
         let (schema, fuel_max) = (schema.encode()?, isx_node::limits::CALL_FUEL);
         let module = ModuleRecord { code, schema, fuel_max, limits: Limits::default(), config: Vec::new() };
         let (module, creator) = (Arc::new(module), Principal::anonymous());
@@ -73,6 +77,8 @@ impl Replica {
     pub fn apply(&mut self, entry: &[u8]) -> Outcome<()> {
         self.index += 1;
         let applied = self.machine.apply(self.index, &Entry::decode(entry)?, &self.exec)?;
+        // A replica publishes every version, so the next entry finds all of it shared.
+        self.published = self.machine.view();
         let failed = |outcome: &&Applied| !matches!(outcome, Applied::Answer { .. } | Applied::Mounted { .. });
         match applied.outcomes.iter().find(failed) {
             None => Ok(()),
