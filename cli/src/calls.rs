@@ -20,6 +20,7 @@ use std::time::Duration;
 struct Function<'a> {
     arguments: &'a [Field],
     answer: &'a Type,
+    error: Option<&'a Type>,
     signature: Signature,
 }
 
@@ -54,11 +55,7 @@ pub async fn call(host: &HostStub, arguments: &Arguments, kind: Kind, within: Du
         .await
         .with_context(|| format!("{path} {name}"))?;
     if let Some(detail) = answer.application_error {
-        // The module's own error is a record of one string: what its author says.
-        let fields = [Field { name: "error".into(), ty: Type::String }];
-        let text =
-            decode_record(&fields, &detail).map(|(_, values)| members_to_json(&fields, &values)["error"].clone());
-        let text = text.map_or_else(|_| "an error of its own".into(), |text| crate::show::cell(&text));
+        let text = own_error(&function, &detail)?;
         return Err(Error::new(Code::Application, format!("{path} {name}: {text}")).into());
     }
     let fields = [Field { name: "answer".into(), ty: function.answer.clone() }];
@@ -73,15 +70,25 @@ pub async fn call(host: &HostStub, arguments: &Arguments, kind: Kind, within: Du
     Ok(show.one(|| text, || json!({ "answer": value, "revision": revision }))?)
 }
 
+/// The module's own error, as its schema says it.
+fn own_error(function: &Function<'_>, detail: &[u8]) -> Result<String> {
+    let ty = function.error.context("the module answered an error that its schema does not have")?;
+    let fields = [Field { name: "error".into(), ty: ty.clone() }];
+    let (_, values) = decode_record(&fields, detail)?;
+    Ok(crate::show::cell(&to_json(ty, values.first().context("an error has one member")?)))
+}
+
 fn function<'a>(schema: &'a Schema, path: &str, name: &str, kind: Kind) -> Result<Function<'a>> {
     let reducer = schema.reducer(name).map(|reducer| Function {
         arguments: &reducer.arguments,
         answer: &reducer.answer,
+        error: reducer.error.as_ref(),
         signature: reducer.signature(),
     });
     let asked = schema.query(name).map(|query| Function {
         arguments: &query.arguments,
         answer: &query.answer,
+        error: query.error.as_ref(),
         signature: query.signature(),
     });
     match (reducer, asked, kind) {

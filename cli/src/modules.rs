@@ -11,7 +11,7 @@ use isx_iface::anchor::MountLimits;
 use isx_iface::publish::{mount_or_upgrade, upload};
 use isx_iface::{HostStub, Module};
 use isx_row::schema::Schema;
-use isx_row::{Code, ContentHash, Error};
+use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -145,14 +145,19 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
     }));
     lines.extend(schema.reducers.iter().map(|reducer| {
         let hook = if reducer.hook.is_some() { "hook " } else { "" };
-        let (arguments, answer) = (fields_name(&reducer.arguments), type_name(&reducer.answer));
+        let (arguments, answer) = (fields_name(&reducer.arguments), outcome(&reducer.answer, reducer.error.as_ref()));
         format!("{:<12} {}{hook}{}({arguments}) -> {answer}", "reducer", public(reducer.public), reducer.name)
     }));
     lines.extend(schema.queries.iter().map(|query| {
-        let (arguments, answer) = (fields_name(&query.arguments), type_name(&query.answer));
+        let (arguments, answer) = (fields_name(&query.arguments), outcome(&query.answer, query.error.as_ref()));
         format!("{:<12} {}{}({arguments}) -> {answer}", "query", public(query.public), query.name)
     }));
     lines
+}
+
+/// An answer's type, and that of the module's own error.
+fn outcome(answer: &Type, error: Option<&Type>) -> String {
+    error.map_or_else(|| type_name(answer), |error| format!("{}, or {}", type_name(answer), type_name(error)))
 }
 
 fn schema_json(schema: &Schema) -> Json {
@@ -169,11 +174,13 @@ fn schema_json(schema: &Schema) -> Json {
         "reducers": schema.reducers.iter().map(|reducer| json!({
             "name": reducer.name, "public": reducer.public, "hook": reducer.hook.is_some(),
             "arguments": fields(&reducer.arguments), "answer": type_name(&reducer.answer),
+            "error": reducer.error.as_ref().map(type_name),
             "signature": reducer.signature().to_string(),
         })).collect::<Json>(),
         "queries": schema.queries.iter().map(|query| json!({
             "name": query.name, "public": query.public,
             "arguments": fields(&query.arguments), "answer": type_name(&query.answer),
+            "error": query.error.as_ref().map(type_name),
             "signature": query.signature().to_string(),
         })).collect::<Json>(),
     })

@@ -156,6 +156,7 @@ mod tests {
         public: true,
         arguments: &[],
         answer: <u64 as Typed>::DESC,
+        error: None,
         reads: None,
     });
 

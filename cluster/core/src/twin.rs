@@ -71,6 +71,7 @@ fn schema() -> Schema {
         public: true,
         arguments: arguments.to_vec(),
         answer,
+        error: None,
         hook: None,
         access: None,
     };
@@ -79,6 +80,7 @@ fn schema() -> Schema {
         public: true,
         arguments: vec![field("key", Type::String)],
         answer,
+        error: None,
         reads: None,
     };
     let (key, none) = (field("key", Type::String), Type::Tuple(vec![]));

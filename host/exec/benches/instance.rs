@@ -146,6 +146,7 @@ fn schema() -> Schema {
         public: true,
         arguments: vec![field("first"), field("rows")],
         answer: Type::Tuple(Vec::new()),
+        error: None,
         hook: None,
         access: None,
     };

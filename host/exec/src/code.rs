@@ -39,6 +39,8 @@ pub(crate) struct Function {
     pub(crate) signature: Signature,
     pub(crate) arguments: Layout,
     pub(crate) answer: Layout,
+    /// Of the module's own error, if it has one.
+    pub(crate) error: Option<Layout>,
     pub(crate) access: Access,
 }
 
@@ -135,6 +137,7 @@ impl Function {
             signature: reducer.signature(),
             arguments: arguments(&reducer.arguments),
             answer: Layout::new([&reducer.answer]),
+            error: reducer.error.as_ref().map(|error| Layout::new([error])),
             access: Access::of_reducer(schema, reducer.access.as_ref()),
         }
     }
@@ -147,6 +150,7 @@ impl Function {
             signature: query.signature(),
             arguments: arguments(&query.arguments),
             answer: Layout::new([&query.answer]),
+            error: query.error.as_ref().map(|error| Layout::new([error])),
             access: Access::of_query(schema, query.reads.as_deref()),
         }
     }

@@ -124,6 +124,11 @@ impl Instance {
     }
 }
 
+/// Whether the detail of a refusal is none, or of the function's own error type.
+fn is_own_error(function: &Function, detail: &[u8]) -> bool {
+    detail.is_empty() || function.error.as_ref().is_some_and(|error| error.validate(detail) == Ok(0))
+}
+
 /// Reads the guest's own failure. Only codes that tables give are passed on: a guest does not speak for the system.
 fn failed(function: &Function, failure: GuestFailure) -> Ended {
     let detail_max = VALUE_BYTES_MAX;
@@ -132,6 +137,10 @@ fn failed(function: &Function, failure: GuestFailure) -> Ended {
             ErrorCode::Limit,
             format!("the error of {} is larger than VALUE_BYTES_MAX", function.name),
         )),
+        GuestFailure::Application(Refusal { detail, .. }) if !is_own_error(function, &detail) => {
+            let text = format!("the error of {} is not of the type that its schema has", function.name);
+            Ended::Broken(Error::new(ErrorCode::Malformed, text))
+        }
         GuestFailure::Application(Refusal { detail, text }) => {
             let error = Error::new(ErrorCode::Application, cut(&text, ERROR_TEXT_BYTES_MAX));
             Ended::Refused(error, Some(detail))

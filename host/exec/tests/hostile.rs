@@ -31,6 +31,7 @@ fn hostile_calls_end_in_typed_errors() {
     check("utf8", Code::Trap, contract);
     check("huge", Code::Trap, contract);
     check("junk", Code::Malformed, "the answer of junk: bytes follow the value");
+    check("forge", Code::Malformed, "the error of forge is not of the type that its schema has");
     check("yonder", Code::Malformed, "the schema declares yonder, the module does not have it");
     check("pretend", Code::Denied, "the function does not declare inserts(kv)");
     mount.root.audit().unwrap();

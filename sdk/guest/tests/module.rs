@@ -131,6 +131,7 @@ fn the_schema_is_what_the_items_say() {
         let arguments: Vec<&str> = reducer.arguments.iter().map(|argument| argument.name.as_str()).collect();
         lines.push(format!("reducer {} public={} {arguments:?}", reducer.name, reducer.public));
         lines.push(format!("  {:?} {:?}", reducer.hook, reducer.access));
+        lines.extend(reducer.error.iter().map(|error| format!("  or {error:?}")));
     }
     for query in &schema.queries {
         lines.push(format!("query {} public={} {:?}", query.name, query.public, query.reads));
@@ -156,6 +157,7 @@ fn the_schema_is_what_the_items_say() {
           by: Principal
         reducer choose public=false ["pair", "mood"]
           None Some(Access { reads: ["greeting", "placed"], inserts: [], updates: [], deletes: [] })
+          or Enum([Variant { name: "not_today", tag: 1, fields: [] }, Variant { name: "too_many", tag: 2, fields: [Field { name: "count", ty: U64 }] }])
         reducer double public=true ["n"]
           None None
         reducer every_way_to_change public=false []

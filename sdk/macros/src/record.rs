@@ -89,6 +89,7 @@ pub fn function(function: Function<'_>) -> TokenStream {
         public: #public,
         arguments: &[#(#arguments),*],
         answer: <<#outcome as ::isx::__rt::Returned>::Answer as ::isx::Typed>::DESC,
+        error: <<#outcome as ::isx::__rt::Returned>::Failure as ::isx::Failure>::__DESC,
     };
     section(match kind {
         Kind::Reducer => quote!(Reducer(::isx::__rt::record::ReducerDesc { #common hook: #hook, access: #access })),

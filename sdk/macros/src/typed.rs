@@ -53,6 +53,9 @@ pub fn derive_failure(item: TokenStream) -> Result<TokenStream> {
     };
     Ok(quote! {
         impl ::isx::Failure for #ident {
+            const __DESC: ::core::option::Option<&'static ::isx::__rt::TypeDesc> =
+                ::core::option::Option::Some(<Self as ::isx::Typed>::DESC);
+
             fn __fail(self) -> ::isx::__rt::Failed {
                 let text = #text;
                 ::isx::__rt::typed_failure(self, text)

@@ -157,6 +157,8 @@ pub struct Reducer {
     pub arguments: Vec<Field>,
     /// The answer; an empty tuple for none.
     pub answer: Type,
+    /// The module's own error; `None` if it refuses with texts only.
+    pub error: Option<Type>,
     /// The event that runs it, if it is a hook.
     pub hook: Option<Hook>,
     /// What it may touch; `None`: every own table.
@@ -174,6 +176,8 @@ pub struct Query {
     pub arguments: Vec<Field>,
     /// The answer.
     pub answer: Type,
+    /// The module's own error; `None` if it refuses with texts only.
+    pub error: Option<Type>,
     /// Tables it reads; `None`: every own table.
     pub reads: Option<Vec<String>>,
 }

@@ -26,11 +26,19 @@ fn index(name: &str, columns: &[u16]) -> Index {
 }
 
 fn reducer(name: &str) -> Reducer {
-    Reducer { name: name.into(), public: true, arguments: vec![], answer: Type::UNIT, hook: None, access: None }
+    Reducer {
+        name: name.into(),
+        public: true,
+        arguments: vec![],
+        answer: Type::UNIT,
+        error: None,
+        hook: None,
+        access: None,
+    }
 }
 
 fn query(name: &str) -> Query {
-    Query { name: name.into(), public: true, arguments: vec![], answer: Type::U64, reads: None }
+    Query { name: name.into(), public: true, arguments: vec![], answer: Type::U64, error: None, reads: None }
 }
 
 fn schema() -> Schema {

@@ -63,6 +63,7 @@ const GREET: RecordDesc = RecordDesc::Reducer(ReducerDesc {
     public: true,
     arguments: &[FieldDesc { name: "everything", ty: <Everything as Typed>::DESC }],
     answer: <u64 as Typed>::DESC,
+    error: Some(<String as Typed>::DESC),
     hook: None,
     access: Some(AccessDesc { reads: &["greeting", "a_log"], inserts: &["greeting"], updates: &[], deletes: &[] }),
 });
@@ -71,6 +72,7 @@ const ON_GREETING: RecordDesc = RecordDesc::Reducer(ReducerDesc {
     public: false,
     arguments: &[FieldDesc { name: "row", ty: ROW }],
     answer: <() as Typed>::DESC,
+    error: None,
     hook: Some(HookDesc::OwnTable("greeting", RowEvent::Insert)),
     access: None,
 });
@@ -79,6 +81,7 @@ const BEGIN: RecordDesc = RecordDesc::Reducer(ReducerDesc {
     public: false,
     arguments: &[],
     answer: <() as Typed>::DESC,
+    error: None,
     hook: Some(HookDesc::Init),
     access: None,
 });
@@ -87,6 +90,7 @@ const COUNT: RecordDesc = RecordDesc::Query(QueryDesc {
     public: false,
     arguments: &[],
     answer: <Option<u64> as Typed>::DESC,
+    error: Some(<(u8, bool) as Typed>::DESC),
     reads: Some(&["greeting"]),
 });
 
@@ -156,6 +160,7 @@ fn expected() -> Schema {
                 public: false,
                 arguments: vec![],
                 answer: unit.clone(),
+                error: None,
                 hook: Some(Hook::Init),
                 access: None,
             },
@@ -164,6 +169,7 @@ fn expected() -> Schema {
                 public: true,
                 arguments: vec![Field { name: "everything".into(), ty: Everything::ty() }],
                 answer: Type::U64,
+                error: Some(Type::String),
                 hook: None,
                 access: Some(Access {
                     reads: names(&["a_log", "greeting"]),
@@ -176,6 +182,7 @@ fn expected() -> Schema {
                 public: false,
                 arguments: vec![Field { name: "row".into(), ty: ROW.to_type() }],
                 answer: unit,
+                error: None,
                 hook: Some(Hook::OwnTable { table: "greeting".into(), event: RowEvent::Insert }),
                 access: None,
             },
@@ -185,6 +192,7 @@ fn expected() -> Schema {
             public: false,
             arguments: vec![],
             answer: Type::Option(Box::new(Type::U64)),
+            error: Some(Type::Tuple(vec![Type::U8, Type::Bool])),
             reads: Some(names(&["greeting"])),
         }],
     }

@@ -282,6 +282,7 @@ fn schema() -> Schema {
         public: false,
         arguments: vec![Field { name: "row".into(), ty: greeting.row_type() }],
         answer: Type::UNIT,
+        error: None,
         hook: Some(Hook::OwnTable { table: "greeting".into(), event: RowEvent::Insert }),
         access: Some(Access { reads: vec!["greeting".into()], ..Access::default() }),
     };
@@ -290,6 +291,7 @@ fn schema() -> Schema {
         public: true,
         arguments: vec![field("name", Type::String)],
         answer: Type::U64,
+        error: Some(shape()),
         hook: None,
         access: None,
     };
@@ -298,6 +300,7 @@ fn schema() -> Schema {
         public: true,
         arguments: vec![field("name", Type::String)],
         answer: list(greeting.row_type()),
+        error: Some(Type::String),
         reads: Some(vec!["greeting".into()]),
     };
     Schema {

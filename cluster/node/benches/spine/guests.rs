@@ -83,7 +83,7 @@ fn table(name: &str, fields: &[Field], indexes: Vec<Index>) -> Table {
 
 fn reducer(name: &str, arguments: &[Field]) -> Reducer {
     let (arguments, answer) = (arguments.to_vec(), Type::Tuple(Vec::new()));
-    Reducer { name: name.into(), public: true, arguments, answer, hook: None, access: None }
+    Reducer { name: name.into(), public: true, arguments, answer, error: None, hook: None, access: None }
 }
 
 fn field(name: &str, ty: Type) -> Field {

@@ -18,6 +18,8 @@
   (data (i32.const 512) "\00\00")
   (data (i32.const 600) "kv")
   (data (i32.const 610) "refused\ff")
+  ;; the error 42: version 0, then a u8
+  (data (i32.const 620) "\00\00\2a")
   (global $heap (mut i32) (i32.const 4096))
   (global $warm (mut i32) (i32.const 0))
 
@@ -44,7 +46,7 @@
   (func $application (param $text_length i32) (result i32)
     (i32.store8 (i32.const 1024) (i32.const 1))
     (i32.store8 (i32.const 1028) (i32.const 0))
-    (i32.store (i32.const 1032) (i32.const 610))
+    (i32.store (i32.const 1032) (i32.const 620))
     (i32.store (i32.const 1036) (i32.const 3))
     (i32.store (i32.const 1040) (i32.const 610))
     (i32.store (i32.const 1044) (local.get $text_length))

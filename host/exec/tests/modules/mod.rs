@@ -67,11 +67,18 @@ pub fn kv_schema() -> Schema {
         public: true,
         arguments: pair(),
         answer: answer.clone(),
+        error: None,
         hook: None,
         access: None,
     };
-    let query =
-        |name: &str| Query { name: name.into(), public: true, arguments: pair(), answer: Type::U64, reads: None };
+    let query = |name: &str| Query {
+        name: name.into(),
+        public: true,
+        arguments: pair(),
+        answer: Type::U64,
+        error: None,
+        reads: None,
+    };
     let hook = |name: &str, table: &str| Reducer {
         public: false,
         arguments: row_argument(),
@@ -82,7 +89,7 @@ pub fn kv_schema() -> Schema {
         "add",
         "chain",
         "erase",
-        "fail",
+        "forge",
         "huge",
         "junk",
         "keep_log",
@@ -97,6 +104,8 @@ pub fn kv_schema() -> Schema {
     .map(|name| reducer(name, &nothing))
     .to_vec();
     reducers.extend(["bump", "random", "x_caller"].map(|name| reducer(name, &Type::U64)));
+    // The module does for `forge` what it does for `fail`, whose error the schema has.
+    reducers.push(Reducer { error: Some(Type::U8), ..reducer("fail", &nothing) });
     reducers.push(reducer("yonder", &nothing));
     reducers.push(Reducer { public: false, ..reducer("add_private", &nothing) });
     reducers.push(Reducer {

@@ -6,6 +6,7 @@
 use crate::module::bindings::Failure as Failed;
 use crate::module::bindings::isx::module::types::{Fault, Refusal};
 use isx_row::codec::{CodecError, RecordReader, split_version};
+use isx_row::desc::TypeDesc;
 use isx_row::typed::encode_answer;
 use isx_row::{Code, Error, Typed};
 
@@ -29,11 +30,16 @@ pub type Outcome = Result<Vec<u8>, Failed>;
     note = "return `isx::Error`, or put `#[derive(isx::Typed, isx::Failure)]` on your own error"
 )]
 pub trait Failure {
+    /// Its type, where it is the module's own.
+    #[doc(hidden)]
+    const __DESC: Option<&'static TypeDesc>;
     #[doc(hidden)]
     fn __fail(self) -> Failed;
 }
 
 impl Failure for Error {
+    const __DESC: Option<&'static TypeDesc> = None;
+
     fn __fail(self) -> Failed {
         match self.code {
             Code::Application => Failed::Application(Refusal { detail: Vec::new(), text: self.text }),

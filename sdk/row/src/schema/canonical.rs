@@ -246,6 +246,7 @@ fn put_reducer(out: &mut Vec<u8>, reducer: &Reducer) {
     out.push(u8::from(reducer.public));
     put_fields(out, &reducer.arguments);
     put_type(out, &reducer.answer);
+    put_option(out, reducer.error.as_ref(), put_type);
     match &reducer.hook {
         None => out.push(code::HOOK_NONE),
         Some(Hook::Init) => out.push(code::HOOK_INIT),
@@ -268,6 +269,7 @@ fn put_query(out: &mut Vec<u8>, query: &Query) {
     out.push(u8::from(query.public));
     put_fields(out, &query.arguments);
     put_type(out, &query.answer);
+    put_option(out, query.error.as_ref(), put_type);
     put_option(out, query.reads.as_deref(), put_names);
 }
 
@@ -444,6 +446,7 @@ impl<'a> Reader<'a> {
             public: self.flag()?,
             arguments: self.fields(TYPE_DEPTH_MAX)?,
             answer: self.ty(TYPE_DEPTH_MAX)?,
+            error: self.option(|reader| reader.ty(TYPE_DEPTH_MAX))?,
             hook: match self.u8()? {
                 code::HOOK_NONE => None,
                 code::HOOK_INIT => Some(Hook::Init),
@@ -475,6 +478,7 @@ impl<'a> Reader<'a> {
             public: self.flag()?,
             arguments: self.fields(TYPE_DEPTH_MAX)?,
             answer: self.ty(TYPE_DEPTH_MAX)?,
+            error: self.option(|reader| reader.ty(TYPE_DEPTH_MAX))?,
             reads: self.option(Self::names)?,
         })
     }

@@ -255,14 +255,17 @@ fn is_integer(ty: &Type) -> bool {
     matches!(ty, U8 | U16 | U32 | U64 | U128 | I8 | I16 | I32 | I64 | I128)
 }
 
-fn function(name: &str, arguments: &[Field], answer: &Type) -> Checked {
+fn function(name: &str, arguments: &[Field], answer: &Type, error: Option<&Type>) -> Checked {
     member_name(name, "function")?;
     fields(arguments, &format!("an argument of `{name}`"), TYPE_DEPTH_MAX)?;
-    if *answer == Type::UNIT { Ok(()) } else { ty(answer, &format!("the answer of `{name}`"), TYPE_DEPTH_MAX) }
+    if *answer != Type::UNIT {
+        ty(answer, &format!("the answer of `{name}`"), TYPE_DEPTH_MAX)?;
+    }
+    error.map_or(Ok(()), |error| ty(error, &format!("the error of `{name}`"), TYPE_DEPTH_MAX))
 }
 
 fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
-    function(&reducer.name, &reducer.arguments, &reducer.answer)?;
+    function(&reducer.name, &reducer.arguments, &reducer.answer, reducer.error.as_ref())?;
     if let Some(hook) = &reducer.hook {
         self::hook(schema, reducer, hook)?;
     }
@@ -303,7 +306,7 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
 }
 
 fn query(schema: &Schema, query: &Query) -> Checked {
-    function(&query.name, &query.arguments, &query.answer)?;
+    function(&query.name, &query.arguments, &query.answer, query.error.as_ref())?;
     let keeps = |kind| matches!(kind, TableKind::Durable | TableKind::Session);
     query.reads.iter().try_for_each(|reads| tables(schema, &query.name, "reads", reads, keeps))
 }

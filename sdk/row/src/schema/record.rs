@@ -15,6 +15,7 @@
 //!     public: true,
 //!     arguments: &[FieldDesc { name: "name", ty: <String as Typed>::DESC }],
 //!     answer: <u64 as Typed>::DESC,
+//!     error: None,
 //!     hook: None,
 //!     access: None,
 //! });
@@ -145,6 +146,8 @@ pub struct ReducerDesc {
     pub arguments: &'static [FieldDesc],
     /// The answer.
     pub answer: &'static TypeDesc,
+    /// The module's own error; `None` if it refuses with texts only.
+    pub error: Option<&'static TypeDesc>,
     /// The event that runs it.
     pub hook: Option<HookDesc>,
     /// What it may touch; `None`: every own table.
@@ -162,6 +165,8 @@ pub struct QueryDesc {
     pub arguments: &'static [FieldDesc],
     /// The answer.
     pub answer: &'static TypeDesc,
+    /// The module's own error; `None` if it refuses with texts only.
+    pub error: Option<&'static TypeDesc>,
     /// Tables it reads, in any order; `None`: every own table.
     pub reads: Option<&'static [&'static str]>,
 }
@@ -361,6 +366,7 @@ impl Sink<'_> {
                 self.flag(query.public);
                 self.fields(query.arguments);
                 self.ty(query.answer);
+                self.error(query.error);
                 self.flag(query.reads.is_some());
                 if let Some(reads) = query.reads {
                     self.names(reads);
@@ -404,11 +410,19 @@ impl Sink<'_> {
         }
     }
 
+    const fn error(&mut self, error: Option<&TypeDesc>) {
+        self.flag(error.is_some());
+        if let Some(error) = error {
+            self.ty(error);
+        }
+    }
+
     const fn reducer(&mut self, reducer: &ReducerDesc) {
         self.name(reducer.name);
         self.flag(reducer.public);
         self.fields(reducer.arguments);
         self.ty(reducer.answer);
+        self.error(reducer.error);
         match reducer.hook {
             None => self.u8(code::HOOK_NONE),
             Some(HookDesc::Init) => self.u8(code::HOOK_INIT),
