@@ -106,12 +106,12 @@ impl Shared {
         }
     }
 
-    /// Runs what blocks or computes for long away from the tasks.
+    /// Runs what takes a module in: it blocks or computes for long, and delays neither snapshots nor followers.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         body: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.on(isx_port::Lane::Snapshot, body).await
+        self.on(isx_port::Lane::Publish, body).await
     }
 
     /// Runs on a lane.

@@ -16,6 +16,8 @@ pub enum Lane {
     Disk,
     /// Snapshot files: slow writes that must not delay the log.
     Snapshot,
+    /// Taking modules in, one after the other: blobs, and a compiler that may take seconds.
+    Publish,
     /// Applying the entries of a group; its stack covers nested module calls.
     Apply(u64),
     /// Queries of a group, which read a version and do not wait for apply.

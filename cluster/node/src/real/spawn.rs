@@ -29,6 +29,7 @@ impl Threads {
         let (name, stack_bytes) = match lane {
             Lane::Disk => ("isx-disk".into(), STACK_BYTES),
             Lane::Snapshot => ("isx-snapshot".into(), STACK_BYTES),
+            Lane::Publish => ("isx-publish".into(), STACK_BYTES),
             Lane::Apply(group) => (format!("isx-apply-{group}"), self.apply_stack_bytes),
             Lane::Query(group) => (format!("isx-query-{group}"), self.apply_stack_bytes),
         };
