@@ -46,7 +46,7 @@ impl<'a> Window<'a> {
         let (mut at, mut last) = (offset, None);
         while at < self.size {
             let piece = self.at(at, READ_AHEAD_BYTES)?;
-            if let Some(position) = piece.iter().rposition(|byte| *byte != 0) {
+            if let Some(position) = last_nonzero(piece) {
                 last = Some(at + position as u64 + 1);
             }
             at += piece.len() as u64;
@@ -164,6 +164,20 @@ fn no_batch(
         return Ok(Found::Damaged { offset, what: "a batch is missing before a later one" });
     }
     Ok(Found::Torn { end: content })
+}
+
+/// Where the last byte that is not zero stands. Block by block, because most of a segment is zeros and a loop that may
+/// stop at each byte is not vectorised.
+fn last_nonzero(bytes: &[u8]) -> Option<usize> {
+    const BLOCK_BYTES: usize = 256;
+    let mut start = bytes.len();
+    for block in bytes.rchunks(BLOCK_BYTES) {
+        start -= block.len();
+        if block.iter().fold(0, |all, byte| all | byte) != 0 {
+            return block.iter().rposition(|byte| *byte != 0).map(|position| start + position);
+        }
+    }
+    None
 }
 
 /// Whether a sector that `bytes` (at `offset` in the file) reach into from their byte `from` on was never written:
