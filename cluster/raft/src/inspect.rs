@@ -25,6 +25,12 @@ pub struct DurableEntry {
     pub command: Option<Vec<u8>>,
 }
 
+/// The machine's entry in the payload of an entry of the log; none for a leader's first entry, a membership, or what is
+/// no payload.
+pub fn command(payload: &[u8]) -> Option<&[u8]> {
+    payload.strip_prefix(&format::COMMAND_PREFIX)
+}
+
 /// Reads what is durable of a node's group; `None` if there is no log. Recovers the log, so give it a copy of the disk. Blocks.
 ///
 /// # Errors

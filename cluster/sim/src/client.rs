@@ -2,7 +2,6 @@
 
 use crate::executor::Life;
 use crate::history::{Action, History, Operation};
-use crate::oracle::durable;
 use crate::random::Random;
 use crate::world::World;
 use futures::future::{Either, select};
@@ -25,8 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const REGISTERS: u64 = 3;
 /// Keys of counters.
 const COUNTERS: u64 = 2;
-/// One acknowledgement in so many is looked for on the disks: each search reads whole logs.
-const DURABLE_ONE_IN: u64 = 24;
 
 /// A client.
 pub struct Client {
@@ -152,9 +149,7 @@ impl Client {
         let session = SessionCall { session: self.session, sequence, done_below };
         let request = call(name, arguments, Some(session));
         let answer = self.insist(&request, Some(end)).await?;
-        if self.random.below(DURABLE_ONE_IN) == 0 {
-            durable::check(&self.world, &session);
-        }
+        self.world.durable.check(&self.world, &session);
         let payload = self.payload(name, answer)?;
         if self.random.per_mille(80)
             && let Some(again) = self.insist(&request, Some(end)).await

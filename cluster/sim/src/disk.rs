@@ -145,6 +145,14 @@ pub enum Fault {
     },
 }
 
+/// A write that a sync made durable.
+#[derive(Clone, Debug)]
+pub(crate) struct DurableWrite {
+    file: u64,
+    /// What was written.
+    pub(crate) bytes: Arc<[u8]>,
+}
+
 #[derive(Clone, Debug)]
 struct Inode {
     live: Content,
@@ -165,6 +173,8 @@ struct State {
     next_file: u64,
     operation_count: u64,
     recorded: Option<Vec<Operation>>,
+    /// Writes that became durable and that nobody has taken.
+    watched: Option<Vec<DurableWrite>>,
     faults: Vec<Fault>,
     capacity_bytes: Option<u64>,
 }
@@ -228,6 +238,9 @@ impl State {
                 if let Some(inode) = operation.file().and_then(|file| self.inodes.get_mut(&file)) {
                     change(&mut inode.durable, operation);
                 }
+                if let (Operation::Write { file, bytes, .. }, Some(watched)) = (operation, &mut self.watched) {
+                    watched.push(DurableWrite { file: *file, bytes: bytes.clone() });
+                }
             }
         }
     }
@@ -237,6 +250,7 @@ impl State {
         let mut state = self.clone();
         state.faults.clear();
         state.recorded = None;
+        state.watched = None;
         state.inodes.values_mut().for_each(|inode| inode.open = Arc::new(()));
         state
     }
@@ -368,6 +382,26 @@ impl SimDisk {
     /// How many operations there were.
     pub fn operation_count(&self) -> u64 {
         self.state().operation_count
+    }
+
+    /// The writes into files of `dir` that became durable since the call before, in order; none when this is the first
+    /// call, which begins to keep them. A file counts from when its name is durable, too.
+    pub(crate) fn take_durable(&self, dir: &str) -> Option<Vec<DurableWrite>> {
+        let mut state = self.state();
+        let watched = state.watched.replace(Vec::new())?;
+        let named: BTreeMap<u64, &String> = state.durable_names.iter().map(|(path, file)| (*file, path)).collect();
+        let mut taken = Vec::new();
+        let mut unnamed = Vec::new();
+        for write in watched {
+            match named.get(&write.file) {
+                Some(path) if folder(path) == dir => taken.push(write),
+                Some(_) => {}
+                None if state.inodes.contains_key(&write.file) => unnamed.push(write),
+                None => {}
+            }
+        }
+        state.watched = Some(unnamed);
+        Some(taken)
     }
 
     /// Repeats a recorded operation.

@@ -5,6 +5,7 @@ use crate::disk::{Crash, SimDisk};
 use crate::executor::{Executor, LaneTimes, Life};
 use crate::findings::Findings;
 use crate::net::{SimNet, Weather};
+use crate::oracle::durable::Durable;
 use crate::random::Random;
 use crate::trace::Trace;
 use isx_cluster::twin::Twin;
@@ -52,6 +53,8 @@ pub struct World {
     pub findings: Findings,
     /// The machines.
     pub nodes: Vec<Node>,
+    /// What is durable on their disks.
+    pub durable: Durable,
     lives: AtomicU64,
     random: Mutex<Random>,
 }
@@ -70,6 +73,7 @@ impl World {
             trace,
             findings: Findings::default(),
             nodes,
+            durable: Durable::default(),
             lives: AtomicU64::new(1),
             random: Mutex::new(random.split("world")),
         })

@@ -1,59 +1,143 @@
 //! An acknowledged call is in the durable log of a quorum, or behind its snapshot, at the moment of the acknowledgement.
+//!
+//! Every acknowledgement is judged, so what is durable is kept as an index, brought up to date with the writes that
+//! syncs made durable since. A disk that is new, as after a crash, is read once as a whole. Batches are read here by the
+//! log's format as it is written down, with no code of the log's own.
 
 use crate::disk::{Crash, SimDisk};
 use crate::world::{CLUSTER, World};
 use isx_cluster::{Entry, Request, SessionCall};
 use isx_raft::MOUNTS;
-use isx_raft::inspect::{DurableEntry, DurableGroup, durable_group};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use isx_raft::inspect::{command, durable_group};
+use isx_row::{Sequence, SessionId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
-/// Looks for the call on each machine's disk, as a power cut would leave it now.
-pub fn check(world: &Arc<World>, call: &SessionCall) {
-    let groups: Vec<Option<DurableGroup>> =
-        (0..world.nodes.len()).map(|index| world.disk(index).and_then(|disk| read(&disk, world, index))).collect();
-    let groups: Vec<DurableGroup> = groups.into_iter().flatten().collect();
-    // A call that was asked again stands in the log more than once: one place on a quorum is enough.
-    let places: BTreeSet<(u64, u64)> = groups.iter().flat_map(|group| places(group, call)).collect();
-    let holds = |(index, term): (u64, u64)| {
-        let in_log =
-            |group: &DurableGroup| group.entries.iter().any(|entry| (entry.index, entry.term) == (index, term));
-        groups.iter().filter(|group| group.purged >= Some(index) || in_log(group)).count()
-    };
-    // Nowhere in a log: then every log that has it has dropped it behind a snapshot.
-    let behind_snapshots = || groups.iter().filter(|group| group.purged.is_some()).count();
-    let held = places.iter().map(|place| holds(*place)).max().unwrap_or_else(behind_snapshots);
-    let quorum = world.nodes.len() / 2 + 1;
-    if held < quorum {
-        let what = format!("{call:?} at {places:?} is durable on {held} of {} machines", world.nodes.len());
-        world.findings.report("durable", format_args!("{what}"));
+/// The folder of a node's log.
+const DIR: &str = "wal";
+const BATCH_MAGIC: &[u8] = b"bEgn";
+const BATCH_HEAD_BYTES: usize = 37;
+const BATCH_END_BYTES: usize = 8;
+const RECORD_HEAD_BYTES: usize = 44;
+const ENTRY: u8 = 2;
+const TRUNCATE: u8 = 3;
+const PURGE: u8 = 4;
+
+/// What is durable in the mounts' group, on each machine.
+#[derive(Default)]
+pub struct Durable(Mutex<Index>);
+
+#[derive(Default)]
+struct Index {
+    /// By machine.
+    logs: BTreeMap<usize, Log>,
+    /// Where each call stood in some log: a call that was asked again stands in more than one place.
+    places: BTreeMap<(SessionId, Sequence), BTreeSet<Place>>,
+}
+
+/// Index and term of an entry.
+type Place = (u64, u64);
+
+#[derive(Default)]
+struct Log {
+    purged: Option<u64>,
+    /// The term of each entry.
+    entries: BTreeMap<u64, u64>,
+}
+
+impl Log {
+    fn holds(&self, (index, term): Place) -> bool {
+        self.purged >= Some(index) || self.entries.get(&index) == Some(&term)
     }
 }
 
-fn read(disk: &SimDisk, world: &World, index: usize) -> Option<DurableGroup> {
-    let found = disk.crash(Crash::DropUnsynced, &mut || 0);
-    match durable_group(&found, CLUSTER, index as u64 + 1, MOUNTS) {
-        Ok(group) => group,
-        Err(error) => {
-            world.findings.report("durable", format_args!("the log of node {} does not open: {error}", index + 1));
-            None
+impl Durable {
+    /// Looks for the call on each machine's disk, as a power cut would leave it now.
+    pub fn check(&self, world: &World, call: &SessionCall) {
+        let mut index = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for machine in 0..world.nodes.len() {
+            index.follow(world, machine);
+        }
+        let places = index.places.get(&(call.session, call.sequence));
+        let holds = |place: Place| index.logs.values().filter(|log| log.holds(place)).count();
+        // One place on a quorum is enough.
+        let held = places.into_iter().flatten().map(|place| holds(*place)).max().unwrap_or(0);
+        let quorum = world.nodes.len() / 2 + 1;
+        if held < quorum {
+            let what = format!("{call:?} at {places:?} is durable on {held} of {} machines", world.nodes.len());
+            world.findings.report("durable", format_args!("{what}"));
         }
     }
 }
 
-/// Where the call is: index and term of each entry that has it.
-fn places(group: &DurableGroup, call: &SessionCall) -> Vec<(u64, u64)> {
-    let has = |entry: &&DurableEntry| {
-        let decoded = entry.command.as_ref().and_then(|command| Entry::decode(command).ok());
-        decoded.is_some_and(|decoded| {
-            decoded.records.iter().any(|record| match &record.request {
-                Request::Call(reducer) => {
-                    let asked = reducer.session.as_ref();
-                    asked.is_some_and(|asked| (asked.session, asked.sequence) == (call.session, call.sequence))
+impl Index {
+    fn follow(&mut self, world: &World, machine: usize) {
+        let Some(disk) = world.disk(machine) else { return };
+        match disk.take_durable(DIR) {
+            Some(writes) => writes.iter().for_each(|write| self.batch(machine, &write.bytes)),
+            None => self.read(world, machine, &disk),
+        }
+    }
+
+    /// Begins with what a power cut would leave of a disk that was not followed.
+    fn read(&mut self, world: &World, machine: usize, disk: &SimDisk) {
+        self.logs.remove(&machine);
+        let found = disk.crash(Crash::DropUnsynced, &mut || 0);
+        let group = match durable_group(&found, CLUSTER, machine as u64 + 1, MOUNTS) {
+            Ok(Some(group)) => group,
+            Ok(None) => return,
+            Err(error) => {
+                let what = format_args!("the log of node {} does not open: {error}", machine + 1).to_string();
+                return world.findings.report("durable", format_args!("{what}"));
+            }
+        };
+        let log = self.logs.entry(machine).or_default();
+        log.purged = group.purged;
+        log.entries = group.entries.iter().map(|entry| (entry.index, entry.term)).collect();
+        for entry in group.entries {
+            self.note((entry.index, entry.term), entry.command.as_deref());
+        }
+    }
+
+    /// Takes the records of a batch; a write that is none has none.
+    fn batch(&mut self, machine: usize, bytes: &[u8]) {
+        if !bytes.starts_with(BATCH_MAGIC) {
+            return;
+        }
+        let mut rest = bytes.get(BATCH_HEAD_BYTES..bytes.len() - BATCH_END_BYTES).unwrap_or_default();
+        while let Some((head, behind)) = rest.split_first_chunk::<RECORD_HEAD_BYTES>() {
+            let number = |at: usize| head[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            let length = number(0) as u32 as usize;
+            let payload = behind.get(..length).unwrap_or_default();
+            rest = behind.get(length..).unwrap_or_default();
+            let (group, index, term) = (number(8), number(24), number(32));
+            if group != MOUNTS.0 {
+                continue;
+            }
+            let log = self.logs.entry(machine).or_default();
+            match head[4] {
+                ENTRY => {
+                    log.entries.insert(index, term);
+                    self.note((index, term), command(payload));
                 }
-                _ => false,
-            })
-        })
-    };
-    group.entries.iter().filter(has).map(|entry| (entry.index, entry.term)).collect()
+                TRUNCATE => drop(log.entries.split_off(&index)),
+                PURGE => {
+                    log.purged = log.purged.max(Some(index));
+                    log.entries = log.entries.split_off(&(index + 1));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, place: Place, command: Option<&[u8]>) {
+        let Some(Ok(entry)) = command.map(Entry::decode) else { return };
+        for record in &entry.records {
+            if let Request::Call(call) = &record.request
+                && let Some(SessionCall { session, sequence, .. }) = call.session
+            {
+                self.places.entry((session, sequence)).or_default().insert(place);
+            }
+        }
+    }
 }
