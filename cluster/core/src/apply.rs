@@ -13,6 +13,7 @@ use crate::group::{Content, Group, MountsGroup, TreeGroup};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
 use crate::mount::{Mount, outcome};
 use crate::outcome::Outcome;
+use crate::planted::{Bug, Planted};
 use crate::request::{ModuleRecord, ReducerCall, Request};
 use crate::session::Admission;
 use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, Sequence, SessionId, Time};
@@ -40,6 +41,7 @@ pub(crate) struct Run<'a> {
     time: Time,
     outcomes: Vec<Outcome>,
     effects: Effects,
+    planted: Planted,
 }
 
 /// A call of the entry.
@@ -116,9 +118,15 @@ fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
 }
 
 impl<'a> Run<'a> {
-    pub(crate) fn new(index: u64, entry: &'a Entry, skips: &'a BTreeSet<(u64, u32)>, engine: Engine<'a>) -> Self {
+    pub(crate) fn new(
+        index: u64,
+        entry: &'a Entry,
+        skips: &'a BTreeSet<(u64, u32)>,
+        engine: Engine<'a>,
+        planted: Planted,
+    ) -> Self {
         let outcomes = vec![Outcome::Done; entry.records.len()];
-        Self { index, entry, skips, engine, time: Time(0), outcomes, effects: Effects::default() }
+        Self { index, entry, skips, engine, time: Time(0), outcomes, effects: Effects::default(), planted }
     }
 
     /// Applies the entry.
@@ -127,6 +135,9 @@ impl<'a> Run<'a> {
     /// The hold; of an entry that [`is_one_list`] the group is as it was then.
     pub(crate) fn apply(mut self, group: &mut Group) -> Result<(Applied, Engine<'a>), Hold> {
         self.time = group.time.max(self.entry.header.time);
+        if self.planted.has(Bug::TimeFromEntry) {
+            self.time = self.entry.header.time;
+        }
         let entry = self.entry;
         let mut position = 0;
         while let Some(record) = entry.records.get(position) {
@@ -274,7 +285,10 @@ impl<'a> Run<'a> {
             by_mount.entry(call.mount).or_default().push(Work { position: end, record, call });
             end += 1;
         }
-        for (id, work) in by_mount {
+        for (id, mut work) in by_mount {
+            if self.planted.has(Bug::BatchSorted) {
+                work.sort_by_key(|work| work.call.session.map(|session| session.session));
+            }
             let slot = match content {
                 Content::Mounts(group) => group.mounts.get_mut(&id),
                 Content::Tree(_) => None,
@@ -319,7 +333,7 @@ impl<'a> Run<'a> {
             let mut kept = None;
             if let Some(session) = &call.session {
                 let key = (session.session, session.sequence);
-                let settled = match sessions.admit(session, &call.principal, self.time) {
+                let settled = match sessions.admit(session, &call.principal, self.time, self.planted) {
                     Ok(Admission::New) => None,
                     Ok(Admission::Answered(outcome)) => Some(Plan::Settled(read_kept(&outcome))),
                     Ok(Admission::Pending) => Some(match admitted.get(&key) {
@@ -373,7 +387,8 @@ impl<'a> Run<'a> {
         let id = mount.id;
         self.effects.log.extend(done.log.into_iter().map(|(level, text)| LogLine { mount: id, level, text }));
         if done.outcome.is_ok() {
-            let transaction = mount.commit(self.time, done.changes);
+            let time = if self.planted.has(Bug::StampedBefore) { mount.changed } else { self.time };
+            let transaction = mount.commit(time, done.changes);
             self.effects.of(mount).transactions.extend(transaction);
         }
     }

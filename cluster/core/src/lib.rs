@@ -48,6 +48,11 @@ pub mod limits;
 mod machine;
 mod mount;
 mod outcome;
+#[cfg(feature = "planted")]
+mod planted;
+#[cfg(not(feature = "planted"))]
+#[path = "planted_disabled.rs"]
+mod planted;
 mod request;
 mod ring;
 mod session;
@@ -60,6 +65,8 @@ pub use entry::{Effect, Entry, EntryHeader, Mode, Packed, Record};
 pub use group::{FEATURE_LEVEL, Member};
 pub use machine::{Applied, Effects, Hold, LogLine, Machine, MountEffects};
 pub use outcome::{CallAnswer, Outcome};
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use request::{ModuleRecord, ReducerCall, Request, SessionCall};
 pub use ring::{Resume, Transaction};
 pub use snapshot::{ChunkRef, Manifest, Restore, SnapshotChunk, SnapshotHead, SnapshotWriter};

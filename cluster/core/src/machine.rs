@@ -4,6 +4,7 @@ use crate::apply::{Engine, Run, check, is_one_list};
 use crate::entry::{Entry, Mode, Record};
 use crate::group::Group;
 use crate::outcome::Outcome;
+use crate::planted::Planted;
 use crate::ring::Transaction;
 use crate::view::View;
 use isx_anchors::{GroupId, TreeChange};
@@ -19,6 +20,7 @@ pub struct Machine {
     pub(crate) group: Group,
     /// Calls to pass over: (index, position). Known from entries further on in the log; not replicated state.
     skips: BTreeSet<(u64, u32)>,
+    pub(crate) planted: Planted,
 }
 
 /// What applying an entry gave.
@@ -137,11 +139,11 @@ impl std::error::Error for Hold {}
 impl Machine {
     /// The machine of a group before its first entry.
     pub fn new(group: GroupId, execution: ExecutionId) -> Self {
-        Self::from_group(Group::new(group, execution))
+        Self::from_group(Group::new(group, execution), Planted::NONE)
     }
 
-    pub(crate) fn from_group(group: Group) -> Self {
-        Self { group, skips: BTreeSet::new() }
+    pub(crate) fn from_group(group: Group, planted: Planted) -> Self {
+        Self { group, skips: BTreeSet::new(), planted }
     }
 
     /// Applies the entry at an index. Indexes grow; those of entries that are not the machine's are left out.
@@ -155,7 +157,7 @@ impl Machine {
             Mode::Effects => Engine::Install,
         };
         let aside = (!is_one_list(&self.group, entry)).then(|| self.group.clone());
-        match Run::new(index, entry, &self.skips, engine).apply(&mut self.group) {
+        match Run::new(index, entry, &self.skips, engine, self.planted).apply(&mut self.group) {
             Ok((applied, _)) => {
                 self.skips = self.skips.split_off(&(index + 1, 0));
                 Ok(applied)
@@ -178,7 +180,7 @@ impl Machine {
         check(&self.group, index, entry, executor)?;
         let mut group = self.group.clone();
         let engine = Engine::Record(executor, BTreeMap::new());
-        let mut effects = match Run::new(index, entry, &self.skips, engine).apply(&mut group)? {
+        let mut effects = match Run::new(index, entry, &self.skips, engine, self.planted).apply(&mut group)? {
             (_, Engine::Record(_, effects)) => effects,
             _ => BTreeMap::new(),
         };

@@ -11,6 +11,7 @@
 use crate::limits::{
     ANSWERS_MAX, SESSION_AHEAD, SESSION_IDLE, SESSION_YOUNG, SESSIONS_FORGOTTEN_PER_TICK_MAX, SESSIONS_MAX,
 };
+use crate::planted::{Bug, Planted};
 use crate::request::SessionCall;
 use imbl::{OrdMap, OrdSet};
 use isx_anchors::sum::DigestSum;
@@ -71,7 +72,13 @@ impl Sessions {
     /// # Errors
     /// `expired` for a session that is unknown and old, or another's; `window` for a sequence that was done with or is
     /// too far ahead; `bad_arguments` for coordinates that make no sense. Nothing has changed then.
-    pub(crate) fn admit(&mut self, call: &SessionCall, principal: &Principal, time: Time) -> Result<Admission, Error> {
+    pub(crate) fn admit(
+        &mut self,
+        call: &SessionCall,
+        principal: &Principal,
+        time: Time,
+        planted: Planted,
+    ) -> Result<Admission, Error> {
         let SessionCall { session: id, sequence, done_below } = *call;
         if sequence.0 == 0 || done_below > sequence {
             return Err(Error::new(Code::BadArguments, "a sequence is from 1 and not below its own done_below"));
@@ -89,10 +96,12 @@ impl Sessions {
         if sequence.0 - done_below.0 >= SESSION_WINDOW {
             return Err(Error::new(Code::Window, format!("the sequence is {SESSION_WINDOW} or more above done_below")));
         }
+        self.touch(id, principal, done_below, time, planted);
+        let known = self.sessions.get(&id);
         let answer = known.and_then(|session| session.answers.get(&sequence)).cloned();
-        self.touch(id, principal, done_below, time);
         match answer {
             Some(answer) if answer.is_empty() => return Ok(Admission::Pending),
+            Some(_) if planted.has(Bug::RunAgain) => return Ok(Admission::New),
             Some(answer) => return Ok(Admission::Answered(answer)),
             None => (),
         }
@@ -191,7 +200,7 @@ impl Sessions {
     }
 
     /// Makes a session or notes its call, and drops the answers that were done with.
-    fn touch(&mut self, id: SessionId, principal: &Principal, done_below: Sequence, time: Time) {
+    fn touch(&mut self, id: SessionId, principal: &Principal, done_below: Sequence, time: Time, planted: Planted) {
         let used_s = second(time);
         match self.sessions.get(&id) {
             Some(session) if session.done_below == done_below && session.used_s == used_s => (),
@@ -199,7 +208,8 @@ impl Sessions {
                 let old = SessionRecord::Session(id, session.principal, session.done_below, session.used_s);
                 self.sum.remove(&old.to_wire());
                 self.by_use.remove(&(session.used_s, id));
-                let done: Vec<_> = session.answers.range(..done_below).map(|(sequence, _)| *sequence).collect();
+                let dropped_below = if planted.has(Bug::DoneBelowOffByOne) { done_below.next() } else { done_below };
+                let done: Vec<_> = session.answers.range(..dropped_below).map(|(sequence, _)| *sequence).collect();
                 let Some(session) = self.sessions.get_mut(&id) else { return };
                 session.done_below = done_below;
                 session.used_s = used_s;

@@ -6,6 +6,7 @@
 //! answered `deadline`: it may have happened, and its session can be asked.
 
 use crate::limits;
+use crate::planted::{Bug, Planted};
 use crate::replica::Shared;
 use crate::types::{Command, Raft, Types};
 use futures::StreamExt;
@@ -201,6 +202,7 @@ pub(crate) struct Proposer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) execution: ExecutionId,
+    pub(crate) planted: Planted,
 }
 
 impl Proposer {
@@ -209,7 +211,9 @@ impl Proposer {
             let published = self.shared.published();
             (published.view.level(), published.view.time())
         };
-        EntryHeader { level, execution: self.execution, time: pace.time(last, clock) }
+        let time =
+            if self.planted.has(Bug::TimeFromWall) { Time(clock.wall().unix_us) } else { pace.time(last, clock) };
+        EntryHeader { level, execution: self.execution, time }
     }
 }
 

@@ -8,8 +8,8 @@ use isx_wal::{Group, Wal, WalError};
 /// The durable log of a group.
 #[derive(Clone, Debug)]
 pub struct DurableGroup {
-    /// The last entry dropped behind a snapshot.
-    pub purged: Option<u64>,
+    /// Index and term of the last entry dropped behind a snapshot.
+    pub purged: Option<(u64, u64)>,
     /// The entries.
     pub entries: Vec<DurableEntry>,
 }
@@ -55,5 +55,9 @@ pub fn durable_group(
             _ => None,
         },
     });
-    Ok(Some(DurableGroup { purged: wal.state(group).purged.map(|purged| purged.upto), entries: entries.collect() }))
+    let purged = wal.state(group).purged.map(|purged| {
+        let id = format::read_log_id(&mut format::Reader::new(&purged.mark));
+        (purged.upto, id.map_or(0, |id| id.leader_id.term))
+    });
+    Ok(Some(DurableGroup { purged, entries: entries.collect() }))
 }

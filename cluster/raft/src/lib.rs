@@ -51,6 +51,11 @@ pub mod limits;
 mod log;
 mod message;
 mod network;
+#[cfg(feature = "planted")]
+mod planted;
+#[cfg(not(feature = "planted"))]
+#[path = "planted_disabled.rs"]
+mod planted;
 mod raft;
 mod replica;
 mod runtime;
@@ -60,6 +65,8 @@ mod tick;
 mod types;
 
 pub use isx_wal::Group;
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use raft::{
     Change, Consistency, Follow, GroupStatus, MOUNTS, Options, Origin, Raft, Role, StartError, TREE, Voting,
 };

@@ -6,6 +6,7 @@
 
 use crate::format::{self, FormatError};
 use crate::limits;
+use crate::planted::{Bug, Planted};
 use crate::runtime::Node;
 use crate::types::{LogEntry, LogId, Types, Vote, log_id};
 use futures::channel::oneshot;
@@ -40,6 +41,7 @@ pub(crate) struct Log {
     room: Notify,
     /// The log failed.
     failed: Notify,
+    planted: Planted,
 }
 
 struct State {
@@ -74,10 +76,13 @@ impl Log {
         ports: &isx_port::Ports,
         node: &Arc<Node>,
         identity: LogIdentity,
+        planted: Planted,
     ) -> Result<(Arc<Self>, Recovered), WalError> {
         let disk = ports.disk.clone();
         let (sender, receiver) = oneshot::channel();
-        let open = move || drop(sender.send(Wal::open(&*disk, isx_wal::Options::new(DIR, identity))));
+        let mut options = isx_wal::Options::new(DIR, identity);
+        planted.in_log(&mut options);
+        let open = move || drop(sender.send(Wal::open(&*disk, options)));
         ports.spawn.run(Lane::Disk, Box::new(open)).await;
         let gone = |_| WalError::Fatal { text: "the disk's lane ended".into() };
         let (wal, recovered) = receiver.await.map_err(gone)??;
@@ -90,6 +95,7 @@ impl Log {
             work: Notify::new(),
             room: Notify::new(),
             failed: Notify::new(),
+            planted,
         });
         node.spawn("log", log.clone().drive());
         Ok((log, recovered))
@@ -362,7 +368,11 @@ impl RaftLogStorage<Types> for GroupLog {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        self.log.submit_durably(self.group, Record::Vote(format::vote_to_bytes(vote).into())).await
+        let record = Record::Vote(format::vote_to_bytes(vote).into());
+        if self.log.planted.has(Bug::VoteNotSaved) {
+            return Ok(());
+        }
+        self.log.submit_durably(self.group, record).await
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
@@ -376,18 +386,24 @@ impl RaftLogStorage<Types> for GroupLog {
             let (index, term) = (entry.log_id.index, entry.log_id.leader_id.term);
             last = self.log.submit(self.group, Record::Entry(isx_wal::Entry { index, term, payload })).await?;
         }
-        self.log.when_durable(last, Waiter::Append(callback));
+        let ticket = if self.log.planted.has(Bug::FlushedEarly) { Ticket::default() } else { last };
+        self.log.when_durable(ticket, Waiter::Append(callback));
         Ok(())
     }
 
     /// Durable with whatever is appended next: until then a crash brings back what nobody was told is gone.
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let from = last.map_or(0, |last| last.index.saturating_add(1));
+        if self.log.planted.has(Bug::TruncateForgotten) {
+            return Ok(());
+        }
         self.log.submit(self.group, Record::Truncate { from }).await.map(drop)
     }
 
     /// Called when a durable snapshot covers the entries; a crash before it is written only brings them back.
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        let upto =
+            if self.log.planted.has(Bug::PurgeAhead) { log_id(upto.leader_id.term, upto.index + 64) } else { upto };
         let mut mark = Vec::new();
         format::put_log_id(&mut mark, &upto);
         self.log.submit(self.group, Record::Purge { upto: upto.index, mark: mark.into() }).await.map(drop)

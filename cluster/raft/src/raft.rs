@@ -4,6 +4,7 @@ use crate::batch::{Proposer, Queue, not_leader};
 use crate::limits;
 use crate::log::{GroupLog, Log};
 use crate::network::Links;
+use crate::planted::{Bug, Planted};
 use crate::replica::{Replica, Shared};
 use crate::runtime::{Node, Runtime};
 use crate::serve::{Groups, Served, serve};
@@ -53,6 +54,7 @@ pub struct Options {
     pub origin: Origin,
     /// Entries between two snapshots of a group.
     pub entries_per_snapshot: u64,
+    pub(crate) planted: Planted,
 }
 
 impl Options {
@@ -63,7 +65,8 @@ impl Options {
 
     /// One of several founders.
     pub fn new(node: u64, cluster: [u8; 16], founders: BTreeMap<u64, PeerId>, origin: Origin) -> Self {
-        Self { node, cluster, founders, origin, entries_per_snapshot: limits::ENTRIES_PER_SNAPSHOT }
+        let entries_per_snapshot = limits::ENTRIES_PER_SNAPSHOT;
+        Self { node, cluster, founders, origin, entries_per_snapshot, planted: Planted::NONE }
     }
 }
 
@@ -180,6 +183,7 @@ struct Inner {
     id: u64,
     log: Arc<Log>,
     groups: BTreeMap<u64, Running>,
+    planted: Planted,
 }
 
 /// The groups of a node. Cheap to clone; they run until [`Raft::stop`] or the end of the executor.
@@ -236,7 +240,8 @@ impl Raft {
         options: Options,
         executor: Arc<dyn Executor>,
     ) -> Result<Self, StartError> {
-        let (log, recovered) = Log::open(&ports, &node, identity(&options.cluster, options.node)).await?;
+        let (log, recovered) =
+            Log::open(&ports, &node, identity(&options.cluster, options.node), options.planted).await?;
         if recovered.created && options.origin == Origin::Existing {
             log.stop();
             return Err(StartError::Forgotten { node: options.node });
@@ -244,7 +249,7 @@ impl Raft {
         let config = Arc::new(config(&options).validate().map_err(|error| group_error(TREE)(&error))?);
         let mut groups = BTreeMap::new();
         for group in GROUPS {
-            let shared = Shared::open(&ports, group.0, executor.clone()).await;
+            let shared = Shared::open(&ports, group.0, executor.clone(), options.planted).await;
             let shared = shared
                 .map_err(|error: SnapshotError| StartError::Snapshot { group: group.0, text: error.to_string() })?;
             let applied = shared.published().applied.map(|id| id.index);
@@ -261,6 +266,7 @@ impl Raft {
                 shared: shared.clone(),
                 entropy: ports.entropy.clone(),
                 execution: executor.execution_id(),
+                planted: options.planted,
             };
             node.spawn("batch", queue.clone().run(proposer));
             node.spawn("tick", tick::run(Arc::downgrade(&queue), Arc::downgrade(&shared), ports.clock.clone()));
@@ -276,7 +282,7 @@ impl Raft {
         if founders.len() > 1 {
             serve(node.clone(), ports.net.clone(), served).await?;
         }
-        let inner = Inner { node, clock: ports.clock, id: options.node, log, groups };
+        let inner = Inner { node, clock: ports.clock, id: options.node, log, groups, planted: options.planted };
         let raft = Self { inner: Arc::new(inner) };
         for group in GROUPS {
             raft.begin(group, founders).await?;
@@ -329,7 +335,7 @@ impl Raft {
     /// Dropping the future has no effect.
     pub async fn read(&self, group: Group, consistency: Consistency, deadline: Instant) -> Result<View, Error> {
         let running = self.group(group)?;
-        if consistency == Consistency::Linearizable {
+        if consistency == Consistency::Linearizable && !self.inner.planted.has(Bug::ReadWithoutIndex) {
             running.shared.check_serves()?;
             let ready = async {
                 let linearizer = running.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;

@@ -9,6 +9,7 @@
 
 use crate::limits;
 use crate::log::GroupLog;
+use crate::planted::{Bug, Planted};
 use crate::runtime::Runtime;
 use crate::snapshot::{Held, Manifest, SnapshotError, Store};
 use crate::types::{Answers, LogEntry, LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, Types};
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     poked: Notify,
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
+    planted: Planted,
 }
 
 type MetricsReceiver = <<Runtime as AsyncRuntime>::Watch as Watch>::Receiver<RaftMetrics<Types>>;
@@ -90,14 +92,15 @@ impl Shared {
         ports: &isx_port::Ports,
         group: u64,
         executor: Arc<dyn Executor>,
+        planted: Planted,
     ) -> Result<Arc<Self>, SnapshotError> {
-        let store = Store::new(ports, group);
+        let store = Store::new(ports, group, planted);
         let execution = executor.clone();
         let (machine, meta) = store
             .on_lane(move |store| {
                 Ok(match store.open()? {
-                    Some(held) => (load(&held)?, held.manifest().meta().clone()),
-                    None => (new_machine(group, &*execution), SnapshotMeta::default()),
+                    Some(held) => (load(&held, planted)?, held.manifest().meta().clone()),
+                    None => (new_machine(group, &*execution, planted), SnapshotMeta::default()),
                 })
             })
             .await?;
@@ -121,6 +124,7 @@ impl Shared {
             changed: Notify::new(),
             poked: Notify::new(),
             log: OnceLock::new(),
+            planted,
         }))
     }
 
@@ -291,13 +295,16 @@ impl Shared {
 }
 
 /// The machine before its first entry.
-fn new_machine(group: u64, executor: &dyn Executor) -> Machine {
-    Machine::new(u32::try_from(group).unwrap_or(u32::MAX).into(), executor.execution_id())
+fn new_machine(group: u64, executor: &dyn Executor, planted: Planted) -> Machine {
+    let mut machine = Machine::new(u32::try_from(group).unwrap_or(u32::MAX).into(), executor.execution_id());
+    planted.in_machine(&mut machine);
+    machine
 }
 
 /// The machine that a snapshot describes. Blocks.
-fn load(held: &Held) -> Result<Machine, SnapshotError> {
+fn load(held: &Held, planted: Planted) -> Result<Machine, SnapshotError> {
     let mut restore = Restore::new(held.manifest().machine()).map_err(SnapshotError::Machine)?;
+    planted.in_restore(&mut restore);
     while let Some(chunk) = restore.expected() {
         restore.put(&held.read(&chunk.hash)?).map_err(SnapshotError::Machine)?;
     }
@@ -352,25 +359,35 @@ impl RaftStateMachine<Types> for Replica {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, held: Held) -> Result<(), io::Error> {
+        let planted = self.shared.planted;
         let machine = self
             .shared
             .store
             .on_lane(move |store| {
                 // Loaded before it replaces anything: a snapshot that does not load is never the current one.
-                let machine = load(&held)?;
-                held.adopt(store)?;
+                let machine = load(&held, planted)?;
+                if !planted.has(Bug::InstallNotKept) {
+                    held.adopt(store)?;
+                }
                 Ok(machine)
             })
             .await?;
         let meta = meta.clone();
         let replace = move |shared: &Shared| {
-            let view = machine.view();
-            *shared.machine.lock().unwrap_or_else(PoisonError::into_inner) = machine;
+            let mut current = shared.machine.lock().unwrap_or_else(PoisonError::into_inner);
+            if !planted.has(Bug::InstallKeepsState) {
+                *current = machine;
+            }
+            let view = current.view();
+            drop(current);
             shared.publish(|published| {
                 published.view = view;
                 published.applied = meta.last_log_id;
                 published.membership = meta.last_membership;
                 published.hold = None;
+                if planted.has(Bug::InstallHidesGap) {
+                    return;
+                }
                 // What lies between is known to nobody here: followers are told to begin again.
                 published.recent.clear();
                 published.recent_from = after(meta.last_log_id);
@@ -396,7 +413,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let Published { view, applied, membership, .. } = self.published.clone();
-        let meta = SnapshotMeta { last_log_id: applied, last_membership: membership };
+        let forgotten = self.shared.planted.has(Bug::MembersForgotten);
+        let last_membership = if forgotten { StoredMembership::default() } else { membership };
+        let meta = SnapshotMeta { last_log_id: applied, last_membership };
         let held = self.shared.store.on_lane(move |store| build(store, meta, &view)).await?;
         Ok(Snapshot { meta: held.manifest().meta().clone(), snapshot: held })
     }

@@ -10,6 +10,7 @@
 
 use crate::format::{self, FormatError, Reader, put_block, put_count, put_snapshot_meta, read_snapshot_meta};
 use crate::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
+use crate::planted::{Bug, Planted};
 use crate::types::SnapshotMeta;
 use futures::channel::oneshot;
 use isx_port::{Disk, DiskError, Lane, OpenMode, Spawn};
@@ -130,6 +131,7 @@ pub(crate) struct Store {
     spawn: Arc<dyn Spawn>,
     dir: String,
     state: Mutex<State>,
+    planted: Planted,
 }
 
 #[derive(Default)]
@@ -140,9 +142,9 @@ struct State {
 }
 
 impl Store {
-    pub(crate) fn new(ports: &isx_port::Ports, group: u64) -> Arc<Self> {
+    pub(crate) fn new(ports: &isx_port::Ports, group: u64, planted: Planted) -> Arc<Self> {
         let (disk, spawn) = (ports.disk.clone(), ports.spawn.clone());
-        Arc::new(Self { disk, spawn, dir: format!("snap/{group}"), state: Mutex::default() })
+        Arc::new(Self { disk, spawn, dir: format!("snap/{group}"), state: Mutex::default(), planted })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -259,7 +261,9 @@ impl Store {
     pub(crate) fn commit(self: &Arc<Self>, manifest: Manifest) -> Result<Held, SnapshotError> {
         self.disk.sync_dir(&self.dir)?;
         self.replace(MANIFEST, &manifest.bytes)?;
-        self.disk.sync_dir(&self.dir)?;
+        if !self.planted.has(Bug::SnapshotUnsynced) {
+            self.disk.sync_dir(&self.dir)?;
+        }
         let manifest = Arc::new(manifest);
         let held = self.hold(manifest.clone());
         self.state().current = Some(manifest);

@@ -20,6 +20,8 @@ const BIRTH: Time = Time(1_767_225_600_000_000);
 const ATTEMPT_WITHIN: Duration = Duration::from_millis(1500);
 /// How long a client waits for a node that may be dead.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Of so many reads in a thousand the node asked is any.
+const STRAY_PER_MILLE: u64 = 300;
 /// Keys of registers; counters have the keys after them.
 const REGISTERS: u64 = 3;
 /// Keys of counters.
@@ -213,14 +215,23 @@ impl Client {
     }
 
     async fn query(&mut self, name: &'static str, key: u64) -> Option<Value> {
-        let (raft, deadline) = (self.world.raft(self.favourite), self.world.deadline(self.favourite, ATTEMPT_WITHIN));
-        let (Some(raft), Some(deadline)) = (raft, deadline) else {
-            self.look_elsewhere().await;
-            return None;
+        // Some ask a node that may not lead: it must refuse rather than say what it knows.
+        let asked = match self.random.per_mille(STRAY_PER_MILLE) {
+            true => self.random.below(self.world.nodes.len() as u64) as usize,
+            false => self.favourite,
         };
-        let read = Box::pin(async move { raft.read(MOUNTS, Consistency::Linearizable, deadline).await });
-        let Some(Ok(view)) = self.with_patience(read).await else {
-            self.look_elsewhere().await;
+        let (raft, deadline) = (self.world.raft(asked), self.world.deadline(asked, ATTEMPT_WITHIN));
+        let view = match (raft, deadline) {
+            (Some(raft), Some(deadline)) => {
+                let read = Box::pin(async move { raft.read(MOUNTS, Consistency::Linearizable, deadline).await });
+                self.with_patience(read).await
+            }
+            _ => None,
+        };
+        let Some(Ok(view)) = view else {
+            if asked == self.favourite {
+                self.look_elsewhere().await;
+            }
             return None;
         };
         let call = QueryCall {

@@ -10,6 +10,8 @@
 //!
 //! # Invariants
 //! - Two runs of one seed are the same, to the bytes on their disks: `one_seed_is_one_run`.
+//! - Every bug that can be planted in a node is caught, and which oracle does it at which seed is written down:
+//!   `every_planted_bug_is_caught`.
 //! - The checker finds planted anomalies: `oracle::linear::tests::planted_anomalies_are_found`.
 //! - openraft's own storage suite passes over the simulated disk: `openraft_storage_suite`.
 //!
@@ -42,6 +44,6 @@ pub use findings::Findings;
 pub use history::{Action, History, Operation};
 pub use net::{SimNet, Weather};
 pub use random::Random;
-pub use run::{Options, Report, run};
+pub use run::{Options, Report, run, run_with};
 pub use trace::Trace;
-pub use world::{Node, World};
+pub use world::{Configure, Node, World};

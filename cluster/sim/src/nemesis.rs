@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Wall clocks jump at most this far, so that sessions are neither too old nor from the future.
 const JUMP_MAX_US: u64 = 60_000_000;
 
+/// Of so many restarts in a thousand there is soon another crash.
+const AGAIN_PER_MILLE: u64 = 300;
+
 /// Does harm until `end`, then heals the world and starts every machine.
 pub async fn harm(world: Arc<World>, end: Duration) {
     let mut random = world.split("nemesis");
@@ -54,6 +57,14 @@ async fn crash(world: &Arc<World>, random: &mut Random, victims: &[usize]) {
     for victim in victims {
         world.sleep(Duration::from_millis(random.range(10..1500))).await;
         world.start(*victim);
+        // Some fall again while they catch up.
+        if random.per_mille(AGAIN_PER_MILLE) {
+            world.sleep(Duration::from_millis(random.range(50..1000))).await;
+            let model = random.pick(Crash::ALL).copied().unwrap_or(Crash::DropUnsynced);
+            world.kill(*victim, model, random);
+            world.sleep(Duration::from_millis(random.range(10..300))).await;
+            world.start(*victim);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The oracles: each looks at one promise, in a file of its own.
 
 pub mod agreement;
+pub(crate) mod batches;
 pub mod convergence;
 pub mod durable;
 pub mod exactly_once;

@@ -2,19 +2,21 @@
 
 use crate::client::{Client, MOUNT, create_mount};
 use crate::history::{Action, History};
-use crate::oracle::{agreement, convergence, exactly_once, linear, raft};
-use crate::world::World;
+use crate::oracle::{agreement, batches, convergence, exactly_once, linear, raft};
+use crate::world::{Configure, World};
 use crate::{Life, nemesis};
 use isx_cluster::QueryCall;
 use isx_cluster::twin::Twin;
 use isx_raft::MOUNTS;
 use isx_row::{Principal, Signature, Value};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Clients of a run.
-const CLIENTS: u64 = 4;
+/// Clients of a run: with many of them entries hold more than one request.
+const CLIENTS: Range<u64> = 2..8;
 /// How often the oracles look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -58,21 +60,42 @@ pub struct Report {
 
 /// Runs a seed.
 pub fn run(seed: u64, options: Options) -> Report {
+    run_with(seed, options, Arc::new(|_, _| ()))
+}
+
+/// Runs a seed with nodes that have other options.
+pub fn run_with(seed: u64, options: Options, configure: Configure) -> Report {
     let voters = match options.voters {
         0 if seed.is_multiple_of(4) => 1,
         0 => 3,
         given => given,
     };
-    let world = World::new(seed, voters);
+    let world = World::new_with(seed, voters, configure);
     let history = History::default();
+    let agreement: Arc<Mutex<agreement::Agreement>> = Arc::default();
     let end = options.duration;
-    let main = play(world.clone(), history.clone(), end);
+    let main = play(world.clone(), history.clone(), agreement.clone(), end);
     // Everything after the end has bounds of its own; this one only catches a world that stands still.
-    let finished = world.executor.block_on(end + Duration::from_secs(120), main);
-    if finished.is_none() {
-        world.findings.report("run", format_args!("the world stands still"));
-    }
+    let end = end + Duration::from_secs(120);
+    let ran = catch_unwind(AssertUnwindSafe(|| world.executor.block_on(end, main)));
+    let finished = match ran {
+        Ok(finished) => {
+            if finished.is_none() {
+                world.findings.report("run", format_args!("the world stands still"));
+            }
+            finished
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+            world.findings.report("panic", format_args!("{text}"));
+            None
+        }
+    };
     raft::match_logs(&world);
+    if world.findings.all().is_empty() {
+        batches::check(&world, &agreement.lock().unwrap_or_else(PoisonError::into_inner));
+    }
     let operations = history.all();
     linear::check(&operations, &world.findings);
     if let Some(totals) = finished {
@@ -101,16 +124,21 @@ pub fn run(seed: u64, options: Options) -> Report {
 }
 
 /// The story of a run; gives the counters at the end.
-async fn play(world: Arc<World>, history: History, end: Duration) -> BTreeMap<u64, u64> {
+async fn play(
+    world: Arc<World>,
+    history: History,
+    agreement: Arc<Mutex<agreement::Agreement>>,
+    end: Duration,
+) -> BTreeMap<u64, u64> {
     for index in 0..world.nodes.len() {
         world.start(index);
     }
     let watch = {
         let world = world.clone();
         async move {
-            let (mut agreement, mut invariants) = (agreement::Agreement::default(), raft::Invariants::default());
+            let mut invariants = raft::Invariants::default();
             loop {
-                agreement.look(&world);
+                agreement.lock().unwrap_or_else(PoisonError::into_inner).look(&world);
                 invariants.look(&world);
                 world.sleep(LOOK_EVERY).await;
             }
@@ -118,7 +146,8 @@ async fn play(world: Arc<World>, history: History, end: Duration) -> BTreeMap<u6
     };
     world.executor.spawn(Life::WORLD, "oracles", Box::pin(watch));
     create_mount(&world).await;
-    let clients = (1..=CLIENTS).map(|number| Client::new(world.clone(), history.clone(), number).run(end));
+    let count = world.split("clients").range(CLIENTS);
+    let clients = (1..=count).map(|number| Client::new(world.clone(), history.clone(), number).run(end));
     // Harm ends before the clients do, so that they finish in a sound world.
     let harm = nemesis::harm(world.clone(), end.mul_f64(0.8));
     futures::future::join(futures::future::join_all(clients), harm).await;

@@ -21,6 +21,9 @@ pub const CLUSTER: [u8; 16] = *b"simulated-isx-01";
 /// Entries between snapshots: few, so that they happen often.
 const ENTRIES_PER_SNAPSHOT: u64 = 120;
 
+/// Changes the options of a node, given its number.
+pub type Configure = Arc<dyn Fn(u64, &mut Options) + Send + Sync>;
+
 /// One machine.
 pub struct Node {
     /// Its Raft id.
@@ -55,6 +58,7 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// What is durable on their disks.
     pub durable: Durable,
+    configure: Configure,
     lives: AtomicU64,
     random: Mutex<Random>,
 }
@@ -62,6 +66,11 @@ pub struct World {
 impl World {
     /// A world of stopped machines.
     pub fn new(seed: u64, voters: u64) -> Arc<Self> {
+        Self::new_with(seed, voters, Arc::new(|_, _| ()))
+    }
+
+    /// A world of stopped machines whose nodes have other options.
+    pub fn new_with(seed: u64, voters: u64, configure: Configure) -> Arc<Self> {
         let mut random = Random::new(seed);
         let trace = Trace::default();
         let executor = Executor::new(random.split("executor"), LaneTimes::default(), trace.clone());
@@ -74,6 +83,7 @@ impl World {
             findings: Findings::default(),
             nodes,
             durable: Durable::default(),
+            configure,
             lives: AtomicU64::new(1),
             random: Mutex::new(random.split("world")),
         })
@@ -117,8 +127,9 @@ impl World {
             spawn: self.executor.spawner(life),
         };
         let founders: BTreeMap<u64, PeerId> = self.nodes.iter().map(|node| (node.id, node.peer)).collect();
-        let options =
-            Options { entries_per_snapshot: ENTRIES_PER_SNAPSHOT, ..Options::new(node.id, CLUSTER, founders, origin) };
+        let mut options = Options::new(node.id, CLUSTER, founders, origin);
+        options.entries_per_snapshot = ENTRIES_PER_SNAPSHOT;
+        (self.configure)(node.id, &mut options);
         self.say(format_args!("node {} starts as life {}", node.id, life.0));
         let world = self.clone();
         let main = async move {
@@ -151,6 +162,7 @@ impl World {
             (state.life.take(), state.raft.take())
         };
         let Some(life) = life else { return };
+        self.durable.follow(self, index);
         self.say(format_args!("node {} loses power: {model:?}", node.id));
         self.executor.kill(life);
         drop(raft);

@@ -17,7 +17,8 @@ pub(crate) fn follow(world: &Arc<World>, life: Life, node: u64, raft: &Raft) {
         while let Some(change) = changes.next().await {
             if let Some(seen) = seen {
                 let ring = ring_after(&change.view, seen);
-                if let Some(wrong) = gap(seen, change.effects.as_deref(), ring.as_deref()) {
+                let current = change.view.mount(&MOUNT).map_or(seen, |mount| mount.revision());
+                if let Some(wrong) = gap(seen, current, change.effects.as_deref(), ring.as_deref()) {
                     watched.findings.report("ring", format_args!("node {node} after {seen}: {wrong}"));
                 }
             }
@@ -28,7 +29,13 @@ pub(crate) fn follow(world: &Arc<World>, life: Life, node: u64, raft: &Raft) {
 }
 
 /// What is wrong with what a follower that has seen a revision was told, by effects or by the ring.
-fn gap(seen: Revision, effects: Option<&[Arc<Effects>]>, ring: Option<&[Revision]>) -> Option<String> {
+/// Every transaction of the workload changes rows.
+fn gap(
+    seen: Revision,
+    current: Revision,
+    effects: Option<&[Arc<Effects>]>,
+    ring: Option<&[Revision]>,
+) -> Option<String> {
     let mounts = effects.map(|effects| effects.iter().filter_map(|effects| effects.mounts.get(&MOUNT)));
     let told: Option<Vec<Revision>> =
         mounts.map(|mounts| mounts.flat_map(|mount| mount.transactions.iter().map(|one| one.revision)).collect());
@@ -44,7 +51,7 @@ fn gap(seen: Revision, effects: Option<&[Arc<Effects>]>, ring: Option<&[Revision
             return Some(format!("{revision} comes where {expected} is due"));
         }
     }
-    None
+    (ring.is_some() && expected != current).then(|| format!("the ring ends at {expected}, the mount at {current}"))
 }
 
 /// The revisions after `seen` in the ring; none when it says to begin again.
