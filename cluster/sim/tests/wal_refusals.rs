@@ -130,6 +130,24 @@ fn a_full_disk_waits() {
 }
 
 #[test]
+fn a_segment_that_found_no_room_to_grow_opens() {
+    let disk = SimDisk::new();
+    let long = || {
+        options_with(|options| {
+            options.segment_bytes_first = 1 << 20;
+            options.segment_bytes_max = 1 << 20;
+        })
+    };
+    let mut wal = Wal::open(&disk, long()).unwrap().0;
+    wal.submit(GROUP, entry(0, 1000)).unwrap();
+    write_all(&mut wal, &disk).unwrap();
+    disk.set_capacity(Some(disk.used_bytes() - 1));
+    drop(Wal::open(&disk, long()).unwrap());
+    assert!(disk.used_bytes() < 4096, "recovery cut what follows the last batch and had no room to allocate it again");
+    assert_eq!(Wal::open(&disk, long()).unwrap().0.range(GROUP), 0..1);
+}
+
+#[test]
 fn purged_segments_are_removed_and_laggards_named() {
     let disk = SimDisk::new();
     let mut wal = open(&disk);

@@ -34,7 +34,10 @@ impl<'a> Window<'a> {
             self.bytes.clear();
             self.bytes.resize(ahead, 0);
             let stored = (self.file_bytes.saturating_sub(offset) as usize).min(ahead);
-            self.file.read_at(offset, &mut self.bytes[..stored])?;
+            // A segment that found no room is shorter than it says: behind its end there is nothing to read.
+            if stored > 0 {
+                self.file.read_at(offset, &mut self.bytes[..stored])?;
+            }
             self.start = offset;
         }
         let from = (offset - self.start) as usize;
