@@ -15,6 +15,7 @@
 //! # Invariants
 //! - An acknowledged request is in the durable log of a quorum and applied: the oracle `durable` of isx-sim.
 //! - A failed write or sync ends the node; nothing is acknowledged after it: `a_failed_sync_ends_the_node` in isx-sim.
+//! - A full disk is waited out, by the log and by snapshots: `a_snapshot_waits_for_room` in isx-sim.
 //! - `busy` and `not_leader` mean: in no log. Whatever has left is answered, `deadline` or `unknown`: the oracles
 //!   `exactly_once` and `linear` of isx-sim.
 //! - What time makes due happens in an idle group, and nothing else is written there: `time_alone_ends_sessions` in isx-sim.

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 /// The folder of the log.
 pub(crate) const DIR: &str = "wal";
 /// How long to wait before a full disk is tried again.
-const FULL_RETRY: Duration = Duration::from_millis(200);
+pub(crate) const FULL_RETRY: Duration = Duration::from_millis(200);
 
 /// The log of a node, shared by its groups.
 pub(crate) struct Log {

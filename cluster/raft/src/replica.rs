@@ -8,7 +8,7 @@
 //! openraft applies what the log has after it once a leader has said that it is committed.
 
 use crate::limits;
-use crate::log::GroupLog;
+use crate::log::{FULL_RETRY, GroupLog};
 use crate::planted::{Bug, Planted};
 use crate::runtime::Runtime;
 use crate::snapshot::{Held, Manifest, SnapshotError, Store};
@@ -16,7 +16,7 @@ use crate::types::{Answers, LogEntry, LogId, Payload, Snapshot, SnapshotMeta, St
 use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use isx_cluster::{Applied, Effects, Entry, Hold, Machine, Request, Restore, View};
-use isx_port::{Clock, Lane, Spawn};
+use isx_port::{Clock, DiskError, Lane, Spawn};
 use isx_row::{Code, Error, Time};
 use isx_store::Executor;
 use openraft::async_runtime::{Watch, WatchReceiver};
@@ -285,6 +285,22 @@ impl Shared {
         receiver.await.map_err(|_| io::Error::other("the apply lane ended"))
     }
 
+    /// Does `work` on the snapshot files; a full disk is waited out, as the log does. Doing it again is harmless.
+    async fn when_room<T: Send + 'static>(
+        &self,
+        work: impl Fn(&Arc<Store>) -> Result<T, SnapshotError> + Clone + Send + 'static,
+    ) -> Result<T, SnapshotError> {
+        loop {
+            match self.store.on_lane(work.clone()).await {
+                Err(SnapshotError::Disk(DiskError::Full { path })) if !self.is_stopping() => {
+                    tracing::warn!(group = self.group, path, "no room for a snapshot");
+                    self.clock.sleep_until(self.clock.now().after(FULL_RETRY)).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     async fn wait_for_poke(&self) -> Result<(), io::Error> {
         let retry = self.clock.sleep_until(self.clock.now().after(HOLD_RETRY));
         let poked = self.poked.notified();
@@ -360,18 +376,12 @@ impl RaftStateMachine<Types> for Replica {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, held: Held) -> Result<(), io::Error> {
         let planted = self.shared.planted;
-        let machine = self
-            .shared
-            .store
-            .on_lane(move |store| {
-                // Loaded before it replaces anything: a snapshot that does not load is never the current one.
-                let machine = load(&held, planted)?;
-                if !planted.has(Bug::InstallNotKept) {
-                    held.adopt(store)?;
-                }
-                Ok(machine)
-            })
-            .await?;
+        // Loaded before it replaces anything: a snapshot that does not load is never the current one.
+        let loaded = held.clone();
+        let machine = self.shared.store.on_lane(move |_| load(&loaded, planted)).await?;
+        if !planted.has(Bug::InstallNotKept) {
+            self.shared.when_room(move |store| held.adopt(store)).await?;
+        }
         let meta = meta.clone();
         let replace = move |shared: &Shared| {
             let mut current = shared.machine.lock().unwrap_or_else(PoisonError::into_inner);
@@ -416,7 +426,7 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let forgotten = self.shared.planted.has(Bug::MembersForgotten);
         let last_membership = if forgotten { StoredMembership::default() } else { membership };
         let meta = SnapshotMeta { last_log_id: applied, last_membership };
-        let held = self.shared.store.on_lane(move |store| build(store, meta, &view)).await?;
+        let held = self.shared.when_room(move |store| build(store, meta.clone(), &view)).await?;
         Ok(Snapshot { meta: held.manifest().meta().clone(), snapshot: held })
     }
 }

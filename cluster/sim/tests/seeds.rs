@@ -1,6 +1,12 @@
 //! A few seeds of whole clusters; `isx-sim` runs many.
 
-use isx_sim::{Options, Report, run};
+use isx_cluster::Request;
+use isx_port::Instant;
+use isx_raft::{MOUNTS, Raft};
+use isx_row::Class;
+use isx_sim::disk::Fault;
+use isx_sim::{Options, Report, World, run};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn check(seed: u64, voters: u64) -> Report {
@@ -30,15 +36,8 @@ fn one_seed_is_one_run() {
     }
 }
 
-/// Plants a fault on the disk of a lone voter that serves: the node must end, and acknowledge nothing more.
-#[test]
-fn a_failed_sync_ends_the_node() {
-    use isx_cluster::Request;
-    use isx_raft::MOUNTS;
-    use isx_row::Class;
-    use isx_sim::World;
-    use isx_sim::disk::Fault;
-
+/// Runs `story` on a lone voter that leads.
+fn on_a_leader<F: Future<Output = ()> + Send + 'static>(story: impl FnOnce(Arc<World>, Raft) -> F + Send + 'static) {
     let world = World::new(1, 1);
     world.start(0);
     let main = {
@@ -50,17 +49,43 @@ fn a_failed_sync_ends_the_node() {
                 }
                 world.sleep(Duration::from_millis(10)).await;
             };
-            let within = || world.deadline(0, Duration::from_secs(5)).expect("the node is up");
-            raft.wait_leader(MOUNTS, within()).await.expect("a lone voter leads");
-            raft.propose(MOUNTS, Request::Tick, within()).await.expect("a sound disk");
-            world.disk(0).expect("the node has a disk").plant(Fault::Sync { after: 0 });
-            let refused = raft.propose(MOUNTS, Request::Tick, within()).await.expect_err("its sync fails");
-            assert_eq!(refused.class(), Class::Unknown, "{refused}");
-            let failure = raft.failed().await;
-            assert!(!failure.is_empty());
-            assert!(raft.propose(MOUNTS, Request::Tick, within()).await.is_err(), "after {failure}");
+            raft.wait_leader(MOUNTS, within(&world)).await.expect("a lone voter leads");
+            story(world, raft).await;
         }
     };
-    let done = world.executor.block_on(Duration::from_secs(60), main);
-    assert_eq!(done, Some(()));
+    assert_eq!(world.executor.block_on(Duration::from_secs(60), main), Some(()));
+}
+
+fn within(world: &World) -> Instant {
+    world.deadline(0, Duration::from_secs(5)).expect("the node is up")
+}
+
+#[test]
+fn a_failed_sync_ends_the_node() {
+    on_a_leader(|world, raft| async move {
+        raft.propose(MOUNTS, Request::Tick, within(&world)).await.expect("a sound disk");
+        world.disk(0).expect("the node has a disk").plant(Fault::Sync { after: 0 });
+        let refused = raft.propose(MOUNTS, Request::Tick, within(&world)).await.expect_err("its sync fails");
+        assert_eq!(refused.class(), Class::Unknown, "{refused}");
+        let failure = raft.failed().await;
+        assert!(!failure.is_empty());
+        assert!(raft.propose(MOUNTS, Request::Tick, within(&world)).await.is_err(), "after {failure}");
+    });
+}
+
+#[test]
+fn a_snapshot_waits_for_room() {
+    on_a_leader(|world, raft| async move {
+        let disk = world.disk(0).expect("the node has a disk");
+        disk.set_capacity(Some(disk.used_bytes()));
+        for _ in 0..200 {
+            raft.propose(MOUNTS, Request::Tick, within(&world)).await.expect("the log has its room");
+        }
+        world.sleep(Duration::from_secs(2)).await;
+        let status = || raft.status().remove(&MOUNTS).expect("the group");
+        assert_eq!((status().snapshot, status().failure), (None, None));
+        disk.set_capacity(None);
+        world.sleep(Duration::from_secs(2)).await;
+        assert!(status().snapshot.is_some(), "{:?}", status());
+    });
 }
