@@ -131,6 +131,16 @@ pub enum Fault {
         /// How many writes succeed before.
         after: u64,
     },
+    /// This read fails.
+    Read {
+        /// How many reads succeed before.
+        after: u64,
+    },
+    /// From this change on every change fails and nothing reaches the disk, syncs included.
+    Gone {
+        /// How many changes succeed before.
+        after: u64,
+    },
     /// This write is acknowledged and never happens.
     LostWrite {
         /// How many writes happen before.
@@ -176,6 +186,10 @@ struct State {
     /// Writes that became durable and that nobody has taken.
     watched: Option<Vec<DurableWrite>>,
     faults: Vec<Fault>,
+    /// Nothing reaches the disk any more.
+    gone: bool,
+    /// The paths of writes and syncs that failed.
+    failed: Vec<String>,
     capacity_bytes: Option<u64>,
 }
 
@@ -249,6 +263,8 @@ impl State {
     fn fork(&self) -> Self {
         let mut state = self.clone();
         state.faults.clear();
+        state.gone = false;
+        state.failed.clear();
         state.recorded = None;
         state.watched = None;
         state.inodes.values_mut().for_each(|inode| inode.open = Arc::new(()));
@@ -307,6 +323,21 @@ impl State {
             }
         }
         None
+    }
+
+    /// Whether a change of `path` reaches the disk.
+    fn reach(&mut self, path: &str) -> Result<(), DiskError> {
+        let gone = self.due(|fault| match fault {
+            Fault::Gone { after } => Some(after),
+            _ => None,
+        });
+        self.gone |= gone.is_some();
+        if self.gone { self.fail(path, "the disk is gone") } else { Ok(()) }
+    }
+
+    fn fail(&mut self, path: &str, text: &str) -> Result<(), DiskError> {
+        self.failed.push(path.to_owned());
+        Err(io(path, text))
     }
 
     fn named(&self, path: &str) -> Result<u64, DiskError> {
@@ -414,6 +445,23 @@ impl SimDisk {
         self.state().faults.push(fault);
     }
 
+    /// Whether a write or sync of a file in `dir` has failed.
+    pub(crate) fn has_failed(&self, dir: &str) -> bool {
+        self.state().failed.iter().any(|path| folder(path) == dir)
+    }
+
+    /// Whether [`SimDisk::set_capacity`] has bounded it.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.state().capacity_bytes.is_some()
+    }
+
+    /// Takes back the faults that have not shown, and every bound.
+    pub(crate) fn mend(&self) {
+        let mut state = self.state();
+        state.faults.clear();
+        state.capacity_bytes = None;
+    }
+
     /// Bounds the sum of the files' lengths; what would exceed it finds the disk full.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity_bytes = bytes;
@@ -474,6 +522,7 @@ impl Disk for SimDisk {
                 if !above.is_empty() && !state.dirs.contains(above) {
                     return Err(DiskError::NotFound { path: path.to_owned() });
                 }
+                state.reach(path)?;
                 let file = state.next_file;
                 state.apply(&Operation::Create { path: path.to_owned(), file });
                 drop(state);
@@ -489,6 +538,7 @@ impl Disk for SimDisk {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         for dir in ends.map(|end| &path[..end]).filter(|dir| !dir.is_empty()) {
             if !state.dirs.contains(dir) {
+                state.reach(dir)?;
                 state.apply(&Operation::CreateDir { path: dir.to_owned() });
             }
         }
@@ -506,6 +556,7 @@ impl Disk for SimDisk {
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
         let mut state = self.state();
         let file = state.named(from)?;
+        state.reach(to)?;
         state.apply(&Operation::Rename { from: from.to_owned(), to: to.to_owned(), file });
         Ok(())
     }
@@ -513,12 +564,15 @@ impl Disk for SimDisk {
     fn remove(&self, path: &str) -> Result<(), DiskError> {
         let mut state = self.state();
         let file = state.named(path)?;
+        state.reach(path)?;
         state.apply(&Operation::Remove { path: path.to_owned(), file });
         Ok(())
     }
 
     fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
-        self.state().apply(&Operation::SyncDir { dir: dir.to_owned() });
+        let mut state = self.state();
+        state.reach(dir)?;
+        state.apply(&Operation::SyncDir { dir: dir.to_owned() });
         Ok(())
     }
 }
@@ -548,7 +602,14 @@ impl File for SimFile {
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), DiskError> {
-        let state = self.disk.state();
+        let mut state = self.disk.state();
+        let fault = state.due(|fault| match fault {
+            Fault::Read { after } => Some(after),
+            _ => None,
+        });
+        if fault.is_some() {
+            return Err(io(&self.path, "read failed"));
+        }
         let read = state.inodes.get(&self.number).is_some_and(|inode| inode.live.read(offset, into));
         if read { Ok(()) } else { Err(io(&self.path, "the file ends before")) }
     }
@@ -556,12 +617,13 @@ impl File for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let mut state = self.disk.state();
         self.room(&state, offset + bytes.len() as u64)?;
+        state.reach(&self.path)?;
         let fault = state.due(|fault| match fault {
             Fault::Write { after } | Fault::LostWrite { after } | Fault::MisdirectedWrite { after, .. } => Some(after),
-            Fault::Sync { .. } => None,
+            Fault::Sync { .. } | Fault::Read { .. } | Fault::Gone { .. } => None,
         });
         let offset = match fault {
-            Some(Fault::Write { .. }) => return Err(io(&self.path, "write failed")),
+            Some(Fault::Write { .. }) => return state.fail(&self.path, "write failed"),
             Some(Fault::LostWrite { .. }) => return Ok(()),
             Some(Fault::MisdirectedWrite { offset, .. }) => offset,
             _ => offset,
@@ -573,24 +635,28 @@ impl File for SimFile {
     fn allocate(&self, length: u64) -> Result<(), DiskError> {
         let mut state = self.disk.state();
         self.room(&state, length)?;
+        state.reach(&self.path)?;
         state.apply(&Operation::Allocate { file: self.number, length });
         Ok(())
     }
 
     fn truncate(&self, length: u64) -> Result<(), DiskError> {
-        self.disk.state().apply(&Operation::Truncate { file: self.number, length });
+        let mut state = self.disk.state();
+        state.reach(&self.path)?;
+        state.apply(&Operation::Truncate { file: self.number, length });
         Ok(())
     }
 
     fn sync(&self) -> Result<(), DiskError> {
         let mut state = self.disk.state();
+        state.reach(&self.path)?;
         let fault = state.due(|fault| match fault {
             Fault::Sync { after } => Some(after),
             _ => None,
         });
         if fault.is_some() {
             state.apply(&Operation::SyncFailed { file: self.number });
-            return Err(io(&self.path, "sync failed"));
+            return state.fail(&self.path, "sync failed");
         }
         state.apply(&Operation::Sync { file: self.number });
         Ok(())

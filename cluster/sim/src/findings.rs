@@ -6,6 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Findings kept; further ones say the same.
 pub const FINDINGS_MAX: usize = 32;
 
+/// An error with its causes.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// The findings of a run. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Findings(Arc<Mutex<Vec<String>>>);

@@ -1,8 +1,8 @@
 //! Simulates whole clusters on one thread from one seed, and judges them.
 //!
 //! Nodes are isx-raft with all below it (core, wal) over simulated ports: an [`Executor`] that runs tasks, timers and
-//! lanes in an order drawn from the seed, a [`SimNet`] that delays, cuts and resets, disks that crash by six models
-//! ([`disk`]), clocks that drift and jump. Clients call under sessions and insist; a nemesis does harm and then heals;
+//! lanes in an order drawn from the seed, a [`SimNet`] that delays, cuts and resets, disks that fill, fail and crash by
+//! six models ([`disk`]), clocks that drift and jump. Clients call under sessions and insist; a nemesis does harm and then heals;
 //! oracles, one file each, judge what happened. Everything is drawn from the seed, so [`run`] of one seed is always the
 //! same run, and a failing seed is its own test case.
 //!

@@ -145,6 +145,7 @@ async fn play(
         }
     };
     world.executor.spawn(Life::WORLD, "oracles", Box::pin(watch));
+    world.executor.spawn(Life::WORLD, "supervisor", Box::pin(nemesis::supervise(world.clone())));
     create_mount(&world).await;
     let count = world.split("clients").range(CLIENTS);
     let clients = (1..=count).map(|number| Client::new(world.clone(), history.clone(), number).run(end));

@@ -1,9 +1,9 @@
 //! Nodes that run isx-raft over a simulated disk, network, clock and executor, and can be killed and started again.
 
 use crate::clock::{SimClock, SimEntropy};
-use crate::disk::{Crash, SimDisk};
+use crate::disk::{Crash, Fault, SimDisk};
 use crate::executor::{Executor, LaneTimes, Life};
-use crate::findings::Findings;
+use crate::findings::{Findings, causes};
 use crate::net::{SimNet, Weather};
 use crate::oracle::durable::Durable;
 use crate::random::Random;
@@ -42,6 +42,10 @@ struct NodeState {
     raft: Option<Raft>,
     /// It has been up once: an empty log would be a loss.
     origin: Origin,
+    /// A fault was planted on its disk in this life.
+    faulty: bool,
+    /// Its process has ended by itself.
+    ended: bool,
 }
 
 /// The whole simulated world.
@@ -143,15 +147,44 @@ impl World {
                     }
                     crate::oracle::ring::follow(&world, life, node.id, &raft);
                     let failure = raft.failed().await;
-                    world.findings.report("node", format_args!("node {} failed: {failure}", node.id));
+                    // A full disk is waited out.
+                    let excused = node.state().faulty;
+                    world.end(node, excused, format_args!("failed: {failure}"));
                 }
                 Err(error) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    world.findings.report("node", format_args!("node {} did not start: {error}: {cause}", node.id));
+                    let excused = {
+                        let state = node.state();
+                        state.faulty || state.disk.is_bounded()
+                    };
+                    world.end(node, excused, format_args!("did not start: {}", causes(&error)));
                 }
             }
         };
         self.executor.spawn(life, "node", Box::pin(main));
+    }
+
+    /// A process ended by itself: excused, if its disk was made to fail.
+    fn end(&self, node: &Node, excused: bool, what: std::fmt::Arguments<'_>) {
+        if excused {
+            self.say(format_args!("node {} {what}", node.id));
+            node.state().ended = true;
+        } else {
+            self.findings.report("node", format_args!("node {} {what}", node.id));
+        }
+    }
+
+    /// Plants a fault on a machine's disk: from now on its process may end by itself.
+    pub(crate) fn plant(&self, index: usize, fault: Fault) {
+        let Some(node) = self.nodes.get(index) else { return };
+        self.say(format_args!("the disk of node {} gets {fault:?}", node.id));
+        let mut state = node.state();
+        state.faulty = true;
+        state.disk.plant(fault);
+    }
+
+    /// Whether a machine's process has ended by itself.
+    pub(crate) fn has_ended(&self, index: usize) -> bool {
+        self.nodes.get(index).is_some_and(|node| node.state().ended)
     }
 
     /// Cuts the power of a machine: its disk is what the model leaves.
@@ -169,6 +202,7 @@ impl World {
         self.net.kill(node.peer, life);
         let mut state = node.state();
         state.clock = None;
+        (state.faulty, state.ended) = (false, false);
         state.disk = state.disk.crash(model, &mut || random.next());
     }
 
@@ -211,7 +245,15 @@ impl Node {
         let mut peer = [0; 32];
         peer[..8].copy_from_slice(&id.to_be_bytes());
         let drift = random.below(400) as i64 - 200;
-        let state = NodeState { disk: SimDisk::new(), life: None, clock: None, raft: None, origin: Origin::New };
+        let state = NodeState {
+            disk: SimDisk::new(),
+            life: None,
+            clock: None,
+            raft: None,
+            origin: Origin::New,
+            faulty: false,
+            ended: false,
+        };
         Self { id, peer: PeerId(peer), drift_ppm: drift, wall_offset_us: Arc::default(), state: Mutex::new(state) }
     }
 

@@ -5,6 +5,8 @@
 //! log's format as it is written down, with no code of the log's own.
 
 use crate::disk::{Crash, SimDisk};
+use crate::findings::causes;
+use crate::nemesis::LOG_DIR;
 use crate::world::{CLUSTER, World};
 use isx_cluster::{Entry, Request, SessionCall};
 use isx_raft::inspect::{command, durable_group};
@@ -13,8 +15,6 @@ use isx_row::{Sequence, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The folder of a node's log.
-const LOG_DIR: &str = "wal";
 const BATCH_MAGIC: &[u8] = b"bEgn";
 const BATCH_HEAD_BYTES: usize = 37;
 const BATCH_END_BYTES: usize = 8;
@@ -129,11 +129,12 @@ impl Index {
     fn read(&mut self, world: &World, group: Group, machine: usize, disk: &SimDisk) {
         let before = self.logs.remove(&(group.0, machine)).unwrap_or_default();
         let found = disk.crash(Crash::DropUnsynced, &mut || 0);
+        found.mend();
         let durable = match durable_group(&found, CLUSTER, machine as u64 + 1, group) {
             Ok(Some(durable)) => durable,
             Ok(None) => return,
             Err(error) => {
-                let what = format_args!("the log of node {} does not open: {error}", machine + 1).to_string();
+                let what = format!("the log of node {} does not open: {}", machine + 1, causes(&error));
                 return world.findings.report("durable", format_args!("{what}"));
             }
         };
