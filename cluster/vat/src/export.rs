@@ -30,8 +30,10 @@ impl Exported {
     /// The output of `body`, or `deadline` when the calls' time is over.
     async fn within<T>(&self, within: Duration, body: impl Future<Output = T>) -> Result<T, Error> {
         let deadline = self.references.clock.now().after(within);
-        futures::pin_mut!(body);
-        match select(body, self.references.clock.sleep_until(deadline)).await {
+        // Begun when the body waits: most do not, or not for long.
+        let late = async { self.references.clock.sleep_until(deadline).await };
+        futures::pin_mut!(body, late);
+        match select(body, late).await {
             Either::Left((output, _)) => Ok(output),
             Either::Right(_) => Err(Error::new(Code::Deadline, "the time of the call is over")),
         }

@@ -100,8 +100,10 @@ impl Link {
 
     /// The output of `body`, or nothing at `deadline`.
     async fn by<T>(&self, deadline: Instant, body: impl Future<Output = T>) -> Option<T> {
-        futures::pin_mut!(body);
-        match select(body, self.clock.sleep_until(deadline)).await {
+        // Begun when the body waits: most do not, or not for long.
+        let late = async { self.clock.sleep_until(deadline).await };
+        futures::pin_mut!(body, late);
+        match select(body, late).await {
             Either::Left((output, _)) => Some(output),
             Either::Right(_) => None,
         }

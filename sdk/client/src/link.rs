@@ -103,8 +103,10 @@ impl Link {
 
     /// The output of `body`, or `deadline`.
     pub(crate) async fn by<T>(&self, deadline: Instant, body: impl Future<Output = T>) -> Result<T, Error> {
-        futures::pin_mut!(body);
-        match select(body, self.ports.clock.sleep_until(deadline)).await {
+        // Begun when the body waits: most do not, or not for long.
+        let late = async { self.ports.clock.sleep_until(deadline).await };
+        futures::pin_mut!(body, late);
+        match select(body, late).await {
             Either::Left((output, _)) => Ok(output),
             Either::Right(_) => Err(Error::new(Code::Deadline, "no answer from the node in time")),
         }
