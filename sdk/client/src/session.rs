@@ -72,10 +72,14 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut numbers = self.session.numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        numbers.in_flight.remove(&self.sequence);
-        drop(numbers);
-        self.session.freed.notify_waiters();
+        let opened = {
+            let mut numbers = self.session.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = numbers.done_below();
+            numbers.in_flight.remove(&self.sequence);
+            numbers.done_below().0 - before.0
+        };
+        // One caller for each number that the window opened by, in the order of their waiting.
+        (0..opened).for_each(|_| self.session.freed.notify_one());
     }
 }
 
@@ -108,5 +112,21 @@ mod tests {
         assert_eq!(second.coordinates().done_below, Sequence(1));
         drop(first);
         assert_eq!(second.coordinates().done_below, Sequence(2));
+    }
+
+    #[test]
+    fn as_many_callers_go_on_as_the_window_opened_by_in_the_order_of_their_waiting() {
+        let session = Session::new(SessionId([7; 16]));
+        let mut tickets: Vec<_> = (0..SESSION_WINDOW).map(|_| block_on(session.ticket())).collect();
+        let mut waiting: Vec<_> = (0..4).map(|_| Box::pin(session.ticket())).collect();
+        assert!(waiting.iter_mut().all(|ticket| ticket.now_or_never().is_none()), "the window is full");
+
+        // The second and third are done first: the window opens by three when the first is.
+        tickets.drain(1..3).for_each(drop);
+        assert!(waiting.iter_mut().all(|ticket| ticket.now_or_never().is_none()), "the oldest is still in flight");
+        drop(tickets.remove(0));
+        let taken: Vec<Ticket> = waiting.iter_mut().filter_map(|ticket| ticket.now_or_never()).collect();
+        let numbers: Vec<_> = taken.iter().map(|ticket| ticket.sequence.0 - SESSION_WINDOW).collect();
+        assert_eq!(numbers, [1, 2, 3]);
     }
 }
