@@ -48,6 +48,8 @@ mod identity;
 pub mod limits;
 mod registry;
 mod swarm;
+mod thread;
 
 pub use identity::{Key, PeerTextError, peer_of_text, peer_text};
 pub use swarm::{Config, Libp2p, StartError};
+pub use thread::thread;

@@ -20,8 +20,9 @@ use isx_row::{Code, Error, HomeId, Principal};
 use isx_vat::authority::Authority;
 use isx_vat::{Vats, serve, vats};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// The file that says that the log has begun.
 const BEGUN: &str = "begun";
@@ -58,23 +59,53 @@ pub enum StartError {
     /// A part refused, and says why.
     #[error(transparent)]
     Refused(#[from] Error),
-    /// No thread for the connections.
-    #[error("no thread for the connections: {0}")]
+    /// No thread for the node's tasks.
+    #[error("no thread for the node: {0}")]
     Thread(std::io::Error),
 }
 
 /// A running node. Dropping it ends it as a crash would: [`Node::stop`] ends it in order.
 pub struct Node {
+    /// Ended before the state folder is let go.
+    _thread: Thread,
     shared: Arc<Shared>,
     net: Libp2p,
     secret: [u8; 32],
     state: StateFolder,
-    _vats: Vats,
+}
+
+/// The thread of a node's network, connections and tasks. A call goes from its socket to the log and back without leaving
+/// it, but for what blocks or computes: that has lanes.
+struct Thread {
+    runtime: tokio::runtime::Handle,
+    /// Ends the thread when it is dropped.
+    end: Option<oneshot::Sender<()>>,
+    joined: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Thread {
+    fn start() -> std::io::Result<(Self, Vats)> {
+        let (vats, driving) = vats();
+        let (end, ended) = oneshot::channel();
+        let drive = move || async move { drop(select(pin!(driving.drive()), ended).await) };
+        let (runtime, joined) = isx_net::thread("isx-node", drive)?;
+        Ok((Self { runtime, end: Some(end), joined: Some(joined) }, vats))
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        // Waits for no more than a task's turn. Its panic was its own: what it held is gone with it.
+        if let Some(joined) = self.joined.take() {
+            let _ = joined.join();
+        }
+    }
 }
 
 impl Node {
-    /// Starts a node on the present tokio runtime, which must have several threads. It answers callers when this
-    /// returns.
+    /// Starts a node, whose timers run on the present tokio runtime and the rest on threads of its own. It answers callers
+    /// when this returns.
     ///
     /// # Errors
     /// See [`StartError`]; the state folder is as it was.
@@ -95,13 +126,14 @@ impl Node {
         let home = HomeId(first_half(state.identity("home", fresh)?));
         let peer = key.peer();
 
-        let net = Libp2p::start(&runtime, isx_net::Config { key, listen: config.listen }).await?;
+        let (thread, vats) = Thread::start().map_err(StartError::Thread)?;
+        let net = Libp2p::start(&thread.runtime, isx_net::Config { key, listen: config.listen }).await?;
         let ports = Ports {
             net: Arc::new(net.clone()),
             disk: Arc::new(Folder::new(state.path())),
-            clock: Arc::new(SystemClock::start(runtime.clone())),
+            clock: Arc::new(SystemClock::start(runtime)),
             entropy: Arc::new(SystemEntropy),
-            spawn: Arc::new(Threads::new(runtime.clone(), isx_exec::limits::THREAD_STACK_BYTES)),
+            spawn: Arc::new(Threads::new(thread.runtime.clone(), isx_exec::limits::THREAD_STACK_BYTES)),
         };
         let exec = Arc::new(Exec::new(config.exec)?);
         let blobs = Blobs::open(ports.disk.clone(), ports.clock.clone())?;
@@ -146,9 +178,9 @@ impl Node {
         });
         saga::drive(&shared).await?;
         let secret = fresh();
-        let vats = open(&shared, &net, secret, config.public)?;
+        open(&shared, &net, secret, config.public, vats)?;
         tracing::info!(peer = %shared.peer_text, state = %state.path().display(), "the node answers");
-        Ok(Self { shared, net, secret, state, _vats: vats })
+        Ok(Self { _thread: thread, shared, net, secret, state })
     }
 
     /// Its peer id in libp2p's text form.
@@ -240,16 +272,13 @@ fn load_all(blobs: Blobs, exec: &Exec) -> Blobs {
     blobs
 }
 
-/// Lets callers in: a thread drives all connections, a task accepts them.
-fn open(shared: &Arc<Shared>, net: &Libp2p, secret: [u8; 32], public: bool) -> Result<Vats, StartError> {
-    let (vats, driving) = vats();
-    let drive = move || futures::executor::block_on(driving.drive());
-    std::thread::Builder::new().name("isx-vat".into()).spawn(drive).map_err(StartError::Thread)?;
+/// Lets callers in: a task accepts their connections, the node's thread drives them.
+fn open(shared: &Arc<Shared>, net: &Libp2p, secret: [u8; 32], public: bool, vats: Vats) -> Result<(), Error> {
     let incoming = net.accept(isx_vat::PROTOCOL).map_err(|error| Error::new(Code::Fatal, error.to_string()))?;
     let gate = Arc::new(Gate { shared: shared.clone(), secret, public });
-    let (accepting, clock) = (vats.clone(), shared.ports.clock.clone());
-    shared.ports.spawn.spawn("accept", Box::pin(accept(incoming, gate, accepting, clock)));
-    Ok(vats)
+    let clock = shared.ports.clock.clone();
+    shared.ports.spawn.spawn("accept", Box::pin(accept(incoming, gate, vats, clock)));
+    Ok(())
 }
 
 async fn accept(mut incoming: Box<dyn isx_port::Incoming>, gate: Arc<Gate>, vats: Vats, clock: Arc<dyn Clock>) {

@@ -31,19 +31,17 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// A dialler with the user's key, on the present tokio runtime.
+    /// A dialler with the user's key. A thread of its own drives the network and the connections.
     ///
     /// # Errors
     /// `fatal` when this machine gives no network or no thread.
     pub async fn new(seed: [u8; 32], clock: Arc<dyn Clock>, find: Find) -> Result<Self, Error> {
         let fatal = |text: String| Error::new(Code::Fatal, text);
         let config = Config { key: Key::from_seed(seed), listen: Vec::new() };
-        let net = Libp2p::start(&tokio::runtime::Handle::current(), config).await;
-        let net = net.map_err(|error| fatal(error.to_string()))?;
         let (vats, driving) = vats();
-        let drive = move || futures::executor::block_on(driving.drive());
-        let thread = std::thread::Builder::new().name("isx-client-vat".into()).spawn(drive);
-        thread.map_err(|error| fatal(format!("no thread for the connection: {error}")))?;
+        let runtime = isx_net::thread("isx-client-vat", move || driving.drive());
+        let (runtime, _) = runtime.map_err(|error| fatal(format!("no thread for the connection: {error}")))?;
+        let net = Libp2p::start(&runtime, config).await.map_err(|error| fatal(error.to_string()))?;
         Ok(Self { net, vats, clock, find })
     }
 }
