@@ -3,7 +3,8 @@
 use crate::follow::{Table, follow};
 use crate::shared::{Shared, Who, group, mount_in};
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all, ready};
 use isx_anchors::Binding;
 use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
 use isx_iface::{Answer, Call, Items, Object, ObjectRef};
@@ -17,6 +18,9 @@ use std::sync::Arc;
 pub(crate) fn mounted(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ObjectRef {
     Arc::new(Mounted { shared: shared.clone(), who, mount: binding.mount, group: group(binding.group) })
 }
+
+/// Names a call in traces.
+type TraceId = [u8; 16];
 
 struct Mounted {
     shared: Arc<Shared>,
@@ -35,15 +39,24 @@ impl Mounted {
         Ok((view, schema))
     }
 
-    async fn reduce(&self, call: Call) -> Result<Answer, Error> {
+    /// Makes a call that is a query or a reducer by `schema`.
+    fn make(&self, call: Call, schema: &Schema, trace: TraceId) -> BoxFuture<'_, Result<Answer, Error>> {
+        if !call.objects.is_empty() {
+            let error = Error::new(Code::Unsupported, "objects can not be passed to modules in this version");
+            return ready(Err(error)).boxed();
+        }
+        // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
+        if schema.query(&call.method).is_some() { self.ask(call).boxed() } else { self.reduce(call, trace).boxed() }
+    }
+
+    /// The request is made here, not in the future: hundreds of these are alive at once, and small ones are made faster.
+    fn reduce(&self, call: Call, trace: TraceId) -> impl Future<Output = Result<Answer, Error>> + Send {
         let deadline = self.shared.deadline(&call.delivery);
         let session = call.delivery.session.map(|coordinates| isx_cluster::SessionCall {
             session: coordinates.session,
             sequence: coordinates.sequence,
             done_below: coordinates.done_below,
         });
-        let mut trace = [0; 16];
-        self.shared.ports.entropy.fill(&mut trace);
         let request = ReducerCall {
             mount: self.mount,
             name: call.method,
@@ -59,8 +72,8 @@ impl Mounted {
             payload: call.payload,
             locators: Vec::new(),
         };
-        let outcome = self.shared.raft.propose(self.group, Request::Call(Box::new(request)), deadline).await?;
-        answer(outcome)
+        let request = Request::Call(Box::new(request));
+        async move { answer(self.shared.raft.propose(self.group, request, deadline).await?) }
     }
 
     async fn ask(&self, call: Call) -> Result<Answer, Error> {
@@ -102,17 +115,22 @@ fn answer(outcome: Outcome) -> Result<Answer, Error> {
 #[async_trait]
 impl Object for Mounted {
     async fn call(&self, call: Call) -> Result<Answer, Error> {
-        if !call.objects.is_empty() {
-            return Err(Error::new(Code::Unsupported, "objects can not be passed to modules in this version"));
-        }
         let (_, schema) = self.schema()?;
-        // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
-        if schema.query(&call.method).is_some() { self.ask(call).await } else { self.reduce(call).await }
+        let mut trace = TraceId::default();
+        self.shared.ports.entropy.fill(&mut trace);
+        self.make(call, &schema, trace).await
     }
 
     async fn batch(&self, calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
+        // The schema and the randomness are asked for once for all.
+        let schema = match self.schema() {
+            Ok((_, schema)) => schema,
+            Err(error) => return calls.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut traces = vec![TraceId::default(); calls.len()];
+        self.shared.ports.entropy.fill(traces.as_flattened_mut());
         // Polled in order the first time, which is the order in which they are queued.
-        join_all(calls.into_iter().map(|call| self.call(call))).await
+        join_all(calls.into_iter().zip(traces).map(|(call, trace)| self.make(call, &schema, trace))).await
     }
 
     async fn stream(&self, call: Call) -> Result<Items, Error> {
