@@ -10,14 +10,14 @@ use crate::login::{Door, Entered, LoginGate};
 use crate::object_capnp::{object, source};
 use crate::references::{Import, References};
 use crate::remote::{Command, Link, Number, Permit, Remote, disconnected};
-use crate::transport::{Activity, Transport, WhenStalled};
+use crate::transport::{Transport, WhenStalled};
 use crate::wire::{malformed, read_failure, read_item, read_outcome, write_call};
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{RpcSystem, twoparty};
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use futures::future::{Either, LocalBoxFuture, select};
-use futures::io::{AsyncReadExt, BufReader, BufWriter};
+use futures::future::{Either, LocalBoxFuture, poll_fn, select};
+use futures::io::BufReader;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use isx_iface::{Answer, Call, Item, ObjectRef, serve_login};
@@ -28,7 +28,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// Bytes gathered before they are written, and read at once.
+/// Bytes read at once.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Items that wait for a consumer besides those that the wire has credit for.
 const FEED_COUNT_MAX: usize = STREAM_CREDIT_MAX as usize;
@@ -90,7 +90,7 @@ impl Connection {
             Role::Serves { link, .. } => (Side::Server, WhenStalled::Wait, Arc::downgrade(link)),
         };
         let references = References::new(clock.clone(), link);
-        let (transport, activity) = Transport::new(stream, clock.clone(), when_stalled);
+        let transport = Transport::new(stream, clock.clone(), when_stalled);
         let bootstrap = match &role {
             Role::Dials(_) => None,
             Role::Serves { login, .. } => {
@@ -98,16 +98,18 @@ impl Connection {
                 Some(capnp_rpc::new_client::<object::Client, _>(exported))
             }
         };
-        let mut system = rpc_system(transport, side, bootstrap);
+        let mut system = rpc_system(&transport, side, bootstrap);
         let watching: LocalBoxFuture<'static, Error> = match &role {
             Role::Dials(_) => {
                 let login: object::Client = system.bootstrap(Side::Server);
                 references.insert(Number::BOOTSTRAP, Import { client: login.clone(), obtaining: None });
                 keep_alive(login, clock).boxed_local()
             }
-            Role::Serves { entered, .. } => watch(activity, entered.clone(), clock).boxed_local(),
+            Role::Serves { entered, .. } => watch(transport.clone(), entered.clone(), clock).boxed_local(),
         };
-        let end = run(system, watching, &mut commands, &references).await;
+        let end = run(system, watching, &mut commands, &references, &transport).await;
+        // Why it ends may be in there; who does not take it now does not hear it.
+        let _ = poll_fn(|cx| transport.poll_send_now(cx)).now_or_never();
         if let Role::Serves { table, .. } = &role {
             // References that outlive the connection by other ways must not outlive its authority.
             table.revoke();
@@ -121,23 +123,24 @@ impl Connection {
     }
 }
 
-fn rpc_system(transport: Transport, side: Side, bootstrap: Option<object::Client>) -> RpcSystem<Side> {
-    let (reader, writer) = transport.split();
+fn rpc_system(transport: &Transport, side: Side, bootstrap: Option<object::Client>) -> RpcSystem<Side> {
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(MESSAGE_BYTES_MAX / 8)).nesting_limit(NESTING_MAX);
-    let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-    let writer = BufWriter::with_capacity(BUFFER_BYTES, writer);
-    let network = twoparty::VatNetwork::new(reader, writer, side, options);
+    let reader = BufReader::with_capacity(BUFFER_BYTES, transport.clone());
+    let network = twoparty::VatNetwork::new(reader, transport.clone(), side, options);
     RpcSystem::new(Box::new(network), bootstrap.map(|client| client.client))
 }
 
-/// Runs the protocol, what it is watched by, commands and what they began, until one of the first three ends.
+/// Runs the protocol, what it is watched by, commands and what they began, until one of the first three ends. What all of
+/// them wrote is sent when they write no more.
 async fn run(
     system: RpcSystem<Side>,
     watching: LocalBoxFuture<'static, Error>,
     commands: &mut UnboundedReceiver<Command>,
     references: &Rc<References>,
+    transport: &Transport,
 ) -> Error {
+    let mut sending = poll_fn(|cx| transport.poll_send(cx)).fuse();
     let mut tasks: FuturesUnordered<LocalBoxFuture<'static, ()>> = FuturesUnordered::new();
     let (mut system, mut watching) = (system.fuse(), watching.fuse());
     loop {
@@ -154,6 +157,9 @@ async fn run(
                 None => return Error::new(Code::Disconnected, "nobody holds a reference any more"),
             },
             _ = tasks.select_next_some() => {}
+            error = sending => {
+                return Error::new(Code::Disconnected, format!("the connection failed: {:?}", error.kind()));
+            }
         }
     }
 }
@@ -460,16 +466,16 @@ async fn keep_alive(login: object::Client, clock: Arc<dyn Clock>) -> Error {
 }
 
 /// The serving side closes what does not log in, says nothing, or takes no bytes.
-async fn watch(activity: Rc<Activity>, entered: Arc<Entered>, clock: Arc<dyn Clock>) -> Error {
+async fn watch(transport: Transport, entered: Arc<Entered>, clock: Arc<dyn Clock>) -> Error {
     let login_by = clock.now().after(LOGIN_WITHIN);
     let late = |since: Instant, max| clock.now().since(since) > max;
     loop {
         clock.sleep_until(clock.now().after(WATCH_EVERY)).await;
         let why = if !entered.yes() && clock.now() >= login_by {
             "no login in time"
-        } else if activity.stalled().is_some_and(|since| late(since, STALL_MAX)) {
+        } else if transport.stalled().is_some_and(|since| late(since, STALL_MAX)) {
             "the peer takes no bytes"
-        } else if activity.stalled().is_none() && late(activity.heard(), SILENCE_MAX) {
+        } else if transport.stalled().is_none() && late(transport.heard(), SILENCE_MAX) {
             "the peer gives no sign of life"
         } else {
             continue;

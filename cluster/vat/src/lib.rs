@@ -17,6 +17,7 @@
 //!   (`tests/vat/authority.rs`).
 //! - After a revocation no call starts and no item comes (`tests/vat/authority.rs`).
 //! - Errors cross as code, text and time (`tests/vat/calls.rs`).
+//! - Calls made together leave in one write, and answers that are ready together (`tests/vat/calls.rs`).
 //! - A producer runs a bounded number of items ahead of its consumer (`tests/vat/streams.rs`).
 //! - A closed connection answers every call: `unknown` if it was sent, else `disconnected` (`tests/vat/failures.rs`).
 //! - Bytes that are no message end their connection and nothing else (`tests/vat/failures.rs`).

@@ -40,6 +40,20 @@ fn an_answer_crosses_whole() {
 }
 
 #[test]
+fn calls_that_are_made_together_leave_together_and_so_do_their_answers() {
+    let (service, _) = Service::create();
+    let mut stage = Stage::new(service);
+    let (host, pipe) = stage.host();
+    stage.settle();
+    let (to, by) = pipe.writes();
+    let answers = stage.run(join_all((0..64).map(|_| host.call(call("echo", b"hi")))));
+    assert!(answers.iter().all(Result::is_ok));
+    stage.settle();
+    let (answered, asked) = (pipe.writes().0 - to, pipe.writes().1 - by);
+    assert_eq!((asked, answered), (1, 1));
+}
+
+#[test]
 fn an_error_crosses_with_code_text_and_time() {
     check("fail", b"", expect!["conflict: as you wished, retry Some(0)"]);
     check("missing", b"", expect!["not_found: test.Service has no such method, retry None"]);

@@ -15,6 +15,7 @@ struct Way {
     bytes: VecDeque<u8>,
     closed: bool,
     held: bool,
+    writes: usize,
     wakers: Vec<Waker>,
 }
 
@@ -55,6 +56,11 @@ impl Cut {
     /// Lets no byte through to the end that this was made of.
     pub(crate) fn hold_answers(&self) {
         self.0.lock().unwrap().held = true;
+    }
+
+    /// Writes to the end that this was made of, and by it.
+    pub(crate) fn writes(&self) -> (usize, usize) {
+        (self.0.lock().unwrap().writes, self.1.lock().unwrap().writes)
     }
 
     /// Whether an end was closed or dropped.
@@ -109,6 +115,7 @@ impl AsyncWrite for Pipe {
             return Poll::Pending;
         }
         way.bytes.extend(&bytes[..count]);
+        way.writes += 1;
         way.wake();
         Poll::Ready(Ok(count))
     }
