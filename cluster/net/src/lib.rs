@@ -1,8 +1,9 @@
 //! Carries streams between peers over libp2p: TCP, Noise, yamux; the real form of [`isx_port::Net`].
 //!
-//! One task owns the swarm; [`Libp2p`] is a handle to it. A peer is its Ed25519 public key, which Noise proves before a
-//! stream is handed out; [`peer_text`] writes it as libp2p does (`12D3Koo…`). A stream that is opened dials if there is
-//! no connection, to the addresses learned by [`Libp2p::add_address`].
+//! One task owns the swarm; [`Libp2p`] is a handle to it; [`thread`](fn@thread) makes a thread for it and for what uses its
+//! streams. A peer is its Ed25519 public key, which Noise proves before a stream is handed out; [`peer_text`] writes it
+//! as libp2p does (`12D3Koo…`). A stream that is opened dials if there is no connection, to the addresses learned by
+//! [`Libp2p::add_address`].
 //!
 //! Streams come by a behaviour of our own rather than by libp2p-stream, which hands inbound streams over through a channel
 //! of one place and drops what finds it full, opens one stream at a time, and keeps a sender for every connection

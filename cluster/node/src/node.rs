@@ -87,7 +87,9 @@ impl Thread {
     fn start() -> std::io::Result<(Self, Vats)> {
         let (vats, driving) = vats();
         let (end, ended) = oneshot::channel();
-        let drive = move || async move { drop(select(pin!(driving.drive()), ended).await) };
+        let drive = move || async move {
+            select(pin!(driving.drive()), ended).await;
+        };
         let (runtime, joined) = isx_net::thread("isx-node", drive)?;
         Ok((Self { runtime, end: Some(end), joined: Some(joined) }, vats))
     }

@@ -104,6 +104,25 @@ fn a_stop_in_order_keeps_everything_too() {
 }
 
 #[test]
+fn a_dropped_node_is_gone_with_its_connections_and_lets_the_folder_go() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(async {
+        let node = Node::start(config(folder.path(), false)).await.unwrap();
+        let caller = stranger(&node, Some(*node.secret())).await.unwrap();
+        let a = caller.walk("/self".into()).await.unwrap().make("a".into()).await.unwrap();
+        a.set(text("1")).await.unwrap();
+        drop(node);
+        let code = caller.whoami().await.err().unwrap().code;
+        assert!(matches!(code, Code::Disconnected | Code::Unknown), "{code:?}");
+
+        let node = Node::start(config(folder.path(), false)).await.unwrap();
+        let value = node.host().walk("/alpha/a".into()).await.unwrap().get().await.unwrap();
+        assert_eq!(value, text("1"));
+        node.stop().await.unwrap();
+    });
+}
+
+#[test]
 fn strangers_are_refused_and_the_secret_admits() {
     let folder = tempfile::tempdir().unwrap();
     runtime().block_on(async {

@@ -98,7 +98,9 @@ impl Timers {
         while let Some(until) = self.wake_due() {
             let earlier = pin!(self.earlier.notified());
             match self.origin.checked_add(until.since_origin()) {
-                Some(until) => drop(select(earlier, pin!(tokio::time::sleep_until(until.into()))).await),
+                Some(until) => {
+                    select(earlier, pin!(tokio::time::sleep_until(until.into()))).await;
+                }
                 None => earlier.await,
             }
         }
