@@ -257,8 +257,15 @@ impl Store {
         Ok(bytes.to_vec())
     }
 
-    /// Makes `manifest` the current snapshot: durable when this returns. Its chunks have been put. Blocks.
+    /// Makes `manifest` the current snapshot, unless that is a newer one; gives the current one, durable when this
+    /// returns. Its chunks have been put. Blocks.
     pub(crate) fn commit(self: &Arc<Self>, manifest: Manifest) -> Result<Held, SnapshotError> {
+        // One that waited for room may come after one that was installed meanwhile, and the log behind that one is gone.
+        if let Some(current) = self.current()
+            && current.manifest().meta().last_log_id > manifest.meta.last_log_id
+        {
+            return Ok(current);
+        }
         self.disk.sync_dir(&self.dir)?;
         self.replace(MANIFEST, &manifest.bytes)?;
         if !self.planted.has(Bug::SnapshotUnsynced) {

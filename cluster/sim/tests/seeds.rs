@@ -27,6 +27,13 @@ fn three_voters() {
     (1..=4).for_each(|seed| drop(check(seed, 3)));
 }
 
+/// A snapshot waits for room while a newer one is installed, which it must not replace.
+#[test]
+fn an_old_snapshot_replaces_no_newer_one() {
+    let report = run(1166, Options { voters: 3, ..Options::default() });
+    assert_eq!(report.findings, Vec::<String>::new());
+}
+
 #[test]
 fn one_seed_is_one_run() {
     for voters in [1, 3] {
