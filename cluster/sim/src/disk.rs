@@ -7,116 +7,21 @@
 mod content;
 mod crash;
 mod model;
+mod operation;
 mod points;
 mod rot;
 
 pub use crash::Crash;
+pub use operation::Operation;
 pub use points::{Report, Setup, crash_points, crash_points_with};
 pub use rot::rot_points;
 
 use content::Content;
 use isx_port::{Disk, DiskError, File, OpenMode};
+use operation::folder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// One change of the disk, as it happened.
-#[derive(Clone, Debug)]
-pub enum Operation {
-    /// A file was created under a name.
-    Create {
-        /// Its path.
-        path: String,
-        /// The number by which later operations name it.
-        file: u64,
-    },
-    /// A folder was created.
-    CreateDir {
-        /// Its path.
-        path: String,
-    },
-    /// Bytes were written.
-    Write {
-        /// The file.
-        file: u64,
-        /// Where.
-        offset: u64,
-        /// What.
-        bytes: Arc<[u8]>,
-    },
-    /// A file was filled with zeros up to a length.
-    Allocate {
-        /// The file.
-        file: u64,
-        /// The length.
-        length: u64,
-    },
-    /// A file was cut.
-    Truncate {
-        /// The file.
-        file: u64,
-        /// The length.
-        length: u64,
-    },
-    /// A file was synced.
-    Sync {
-        /// The file.
-        file: u64,
-    },
-    /// A sync failed: what it should have made durable never will be, though reads still see it.
-    SyncFailed {
-        /// The file.
-        file: u64,
-    },
-    /// A file was renamed.
-    Rename {
-        /// Its old path.
-        from: String,
-        /// Its new path.
-        to: String,
-        /// The file.
-        file: u64,
-    },
-    /// A file was removed.
-    Remove {
-        /// Its path.
-        path: String,
-        /// The file.
-        file: u64,
-    },
-    /// A folder was synced.
-    SyncDir {
-        /// Its path.
-        dir: String,
-    },
-}
-
-impl Operation {
-    fn changes_names(&self) -> bool {
-        self.folder().is_some()
-    }
-
-    /// The folder whose sync makes a change of names durable.
-    fn folder(&self) -> Option<&str> {
-        match self {
-            Self::Create { path, .. } | Self::CreateDir { path } | Self::Remove { path, .. } => Some(folder(path)),
-            Self::Rename { to, .. } => Some(folder(to)),
-            _ => None,
-        }
-    }
-
-    /// The file whose sync makes a change of contents durable.
-    fn file(&self) -> Option<u64> {
-        match self {
-            Self::Write { file, .. } | Self::Allocate { file, .. } | Self::Truncate { file, .. } => Some(*file),
-            _ => None,
-        }
-    }
-}
-
-fn folder(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
 
 /// Something that goes wrong once; counted from when it is planted, 0 being the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
