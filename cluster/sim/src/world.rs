@@ -182,6 +182,14 @@ impl World {
         state.disk.plant(fault);
     }
 
+    /// Whether a machine's disk does what it is told.
+    pub(crate) fn is_sound(&self, index: usize) -> bool {
+        self.nodes.get(index).is_some_and(|node| {
+            let state = node.state();
+            !state.faulty && !state.disk.is_bounded()
+        })
+    }
+
     /// Whether a machine's process has ended by itself.
     pub(crate) fn has_ended(&self, index: usize) -> bool {
         self.nodes.get(index).is_some_and(|node| node.state().ended)
