@@ -39,6 +39,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "isx-sim",
         &[
+            "isx-anchors",
             "isx-cluster",
             "isx-wal",
             "isx-raft",

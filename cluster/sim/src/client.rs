@@ -6,8 +6,8 @@ use crate::random::Random;
 use crate::world::World;
 use futures::future::{Either, select};
 use isx_cluster::twin::Twin;
-use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall};
-use isx_raft::{Consistency, MOUNTS};
+use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall, View};
+use isx_raft::{Consistency, Group, MOUNTS};
 use isx_row::{Class, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Time, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,14 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const STRAY_PER_MILLE: u64 = 300;
 /// Keys of registers; counters have the keys after them.
 const REGISTERS: u64 = 3;
-/// Keys of counters.
+/// Keys of counters; cells of the tree have the keys after them.
 const COUNTERS: u64 = 2;
+/// The first cell.
+pub(crate) const CELLS_FROM: u64 = REGISTERS + COUNTERS;
 
 /// A client.
 pub struct Client {
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
     history: History,
-    random: Random,
+    pub(crate) random: Random,
     number: u64,
     session: SessionId,
     sequence: u64,
@@ -39,7 +41,7 @@ pub struct Client {
     favourite: usize,
 }
 
-fn principal() -> Principal {
+pub(crate) fn principal() -> Principal {
     Principal([9; 32])
 }
 
@@ -70,7 +72,7 @@ pub async fn create_mount(world: &Arc<World>) {
         module: Twin::module(1),
         creator: principal(),
     };
-    client.insist(&request, None).await;
+    client.insist(MOUNTS, &request, None).await;
 }
 
 impl Client {
@@ -85,11 +87,12 @@ impl Client {
     /// Asks until `end`.
     pub async fn run(mut self, end: Duration) {
         while self.world.executor.now() < end {
-            match self.random.below(10) {
+            match self.random.below(13) {
                 0..=3 => self.put(end).await,
                 4..=6 => self.add(end).await,
                 7 | 8 => self.get().await,
-                _ => self.total().await,
+                9 => self.total().await,
+                _ => self.cell().await,
             }
             let pause = self.random.range(1..30);
             self.world.sleep(Duration::from_millis(pause)).await;
@@ -139,7 +142,7 @@ impl Client {
         }
     }
 
-    fn note(&self, key: u64, action: Action, begin: Duration, heard: bool) {
+    pub(crate) fn note(&self, key: u64, action: Action, begin: Duration, heard: bool) {
         let end = heard.then(|| self.world.executor.now());
         self.history.note(Operation { key, client: self.number, action, begin, end });
     }
@@ -150,11 +153,11 @@ impl Client {
         let (sequence, done_below) = (Sequence(self.sequence), Sequence(self.sequence));
         let session = SessionCall { session: self.session, sequence, done_below };
         let request = call(name, arguments, Some(session));
-        let answer = self.insist(&request, Some(end)).await?;
+        let answer = self.insist(MOUNTS, &request, Some(end)).await?;
         self.world.durable.check(&self.world, &session);
         let payload = self.payload(name, answer)?;
         if self.random.per_mille(80)
-            && let Some(again) = self.insist(&request, Some(end)).await
+            && let Some(again) = self.insist(MOUNTS, &request, Some(end)).await
         {
             let again = self.payload(name, again);
             if again.as_ref() != Some(&payload) {
@@ -176,12 +179,12 @@ impl Client {
     }
 
     /// Asks one node after another until one answers.
-    async fn insist(&mut self, request: &Request, end: Option<Duration>) -> Option<Outcome> {
+    pub(crate) async fn insist(&mut self, group: Group, request: &Request, end: Option<Duration>) -> Option<Outcome> {
         loop {
             if end.is_some_and(|end| self.world.executor.now() >= end) {
                 return None;
             }
-            match self.attempt(request.clone()).await {
+            match self.attempt(group, request.clone()).await {
                 Some(Ok(outcome)) => return Some(outcome),
                 Some(Err(error)) if error.class() == Class::Refused => {
                     self.world.findings.report("client", format_args!("{request:?} was refused: {error}"));
@@ -192,10 +195,10 @@ impl Client {
         }
     }
 
-    async fn attempt(&mut self, request: Request) -> Option<Result<Outcome, Error>> {
+    pub(crate) async fn attempt(&mut self, group: Group, request: Request) -> Option<Result<Outcome, Error>> {
         let raft = self.world.raft(self.favourite)?;
         let deadline = self.world.deadline(self.favourite, ATTEMPT_WITHIN)?;
-        let proposed = Box::pin(async move { raft.propose(MOUNTS, request, deadline).await });
+        let proposed = Box::pin(async move { raft.propose(group, request, deadline).await });
         self.with_patience(proposed).await
     }
 
@@ -208,32 +211,14 @@ impl Client {
         }
     }
 
-    async fn look_elsewhere(&mut self) {
+    pub(crate) async fn look_elsewhere(&mut self) {
         self.favourite = self.random.below(self.world.nodes.len() as u64) as usize;
         let pause = self.random.range(5..100);
         self.world.sleep(Duration::from_millis(pause)).await;
     }
 
     async fn query(&mut self, name: &'static str, key: u64) -> Option<Value> {
-        // Some ask a node that may not lead: it must refuse rather than say what it knows.
-        let asked = match self.random.per_mille(STRAY_PER_MILLE) {
-            true => self.random.below(self.world.nodes.len() as u64) as usize,
-            false => self.favourite,
-        };
-        let (raft, deadline) = (self.world.raft(asked), self.world.deadline(asked, ATTEMPT_WITHIN));
-        let view = match (raft, deadline) {
-            (Some(raft), Some(deadline)) => {
-                let read = Box::pin(async move { raft.read(MOUNTS, Consistency::Linearizable, deadline).await });
-                self.with_patience(read).await
-            }
-            _ => None,
-        };
-        let Some(Ok(view)) = view else {
-            if asked == self.favourite {
-                self.look_elsewhere().await;
-            }
-            return None;
-        };
+        let view = self.read(MOUNTS).await?;
         let call = QueryCall {
             name: name.into(),
             signature: Signature::ANY,
@@ -246,6 +231,32 @@ impl Client {
             Ok(value) => Some(value),
             Err(error) => {
                 self.world.findings.report("client", format_args!("{name} was refused: {error}"));
+                None
+            }
+        }
+    }
+
+    /// The newest version of a group, if the node asked gives it.
+    pub(crate) async fn read(&mut self, group: Group) -> Option<View> {
+        // Some ask a node that may not lead: it must refuse rather than say what it knows.
+        let asked = match self.random.per_mille(STRAY_PER_MILLE) {
+            true => self.random.below(self.world.nodes.len() as u64) as usize,
+            false => self.favourite,
+        };
+        let (raft, deadline) = (self.world.raft(asked), self.world.deadline(asked, ATTEMPT_WITHIN));
+        let view = match (raft, deadline) {
+            (Some(raft), Some(deadline)) => {
+                let read = Box::pin(async move { raft.read(group, Consistency::Linearizable, deadline).await });
+                self.with_patience(read).await
+            }
+            _ => None,
+        };
+        match view {
+            Some(Ok(view)) => Some(view),
+            _ => {
+                if asked == self.favourite {
+                    self.look_elsewhere().await;
+                }
                 None
             }
         }

@@ -10,6 +10,8 @@ pub enum Action {
     Put(u64),
     /// Reads the register.
     Get(Option<u64>),
+    /// Sets the register if it has the expected value; whether it had, if it was heard.
+    Swap(Option<u64>, u64, Option<bool>),
     /// Adds to the counter; the total after it, if it was heard.
     Add(u64, Option<u64>),
     /// Reads the counter.

@@ -2,9 +2,9 @@
 //!
 //! Nodes are isx-raft with all below it (core, wal) over simulated ports: an [`Executor`] that runs tasks, timers and
 //! lanes in an order drawn from the seed, a [`SimNet`] that delays, cuts and resets, disks that fill, fail and crash by
-//! six models ([`disk`]), clocks that drift and jump. Clients call under sessions and insist; a nemesis does harm and then heals;
-//! oracles, one file each, judge what happened. Everything is drawn from the seed, so [`run`] of one seed is always the
-//! same run, and a failing seed is its own test case.
+//! six models ([`disk`]), clocks that drift and jump. Clients call under sessions and insist, use cells of the tree, make
+//! and remove mounts; a nemesis does harm and then heals; oracles, one file each, judge what happened. Everything is
+//! drawn from the seed, so [`run`] of one seed is always the same run, and a failing seed is its own test case.
 //!
 //! Knows nothing of libp2p, wasmtime, tokio's runtime, or real time.
 //!
@@ -36,6 +36,7 @@ pub mod oracle;
 mod random;
 mod run;
 mod trace;
+mod tree;
 mod world;
 
 pub use clock::{SimClock, SimEntropy};

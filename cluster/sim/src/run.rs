@@ -4,7 +4,7 @@ use crate::client::{Client, MOUNT, create_mount};
 use crate::history::{Action, History};
 use crate::oracle::{agreement, batches, convergence, exactly_once, linear, raft};
 use crate::world::{Configure, World};
-use crate::{Life, nemesis};
+use crate::{Life, nemesis, tree};
 use isx_cluster::QueryCall;
 use isx_cluster::twin::Twin;
 use isx_raft::MOUNTS;
@@ -147,12 +147,17 @@ async fn play(
     world.executor.spawn(Life::WORLD, "oracles", Box::pin(watch));
     world.executor.spawn(Life::WORLD, "supervisor", Box::pin(nemesis::supervise(world.clone())));
     create_mount(&world).await;
+    if let Err(error) = Client::new(world.clone(), history.clone(), 0).make_home().await {
+        world.findings.report("client", format_args!("no home: {error}"));
+    }
     let count = world.split("clients").range(CLIENTS);
     let clients = (1..=count).map(|number| Client::new(world.clone(), history.clone(), number).run(end));
     // Harm ends before the clients do, so that they finish in a sound world.
     let harm = nemesis::harm(world.clone(), end.mul_f64(0.8));
-    futures::future::join(futures::future::join_all(clients), harm).await;
+    let mounts = Client::new(world.clone(), history.clone(), count + 1).mounts(end);
+    futures::future::join3(futures::future::join_all(clients), mounts, harm).await;
     convergence::wait(&world).await;
+    tree::check(&world, MOUNT);
     totals(&world)
 }
 

@@ -51,6 +51,11 @@ impl State {
         match action {
             Action::Put(value) => Some(Self { register: Some(value), ..self }),
             Action::Get(value) => (self.register == value).then_some(self),
+            Action::Swap(expected, new, told) => {
+                let fits = self.register == expected;
+                let after = if fits { Self { register: Some(new), ..self } } else { self };
+                told.is_none_or(|told| told == fits).then_some(after)
+            }
             Action::Add(n, total) => {
                 let after = self.counter.wrapping_add(n);
                 total.is_none_or(|total| total == after).then_some(Self { counter: after, ..self })
@@ -158,7 +163,7 @@ pub fn judge(operations: &[Operation]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Action::{Add, Get, Put, Total};
+    use Action::{Add, Get, Put, Swap, Total};
 
     /// Operations as (begin, end, action); an end of 0 never came.
     fn check(operations: &[(u64, u64, Action)], verdict: Verdict) {
@@ -181,6 +186,7 @@ mod tests {
         check(&[(1, 2, Put(1)), (3, 4, Get(Some(1)))], Verdict::Linearizable);
         check(&[(1, 5, Put(1)), (2, 3, Get(None)), (3, 4, Get(Some(1)))], Verdict::Linearizable);
         check(&[(1, 2, Add(3, Some(3))), (3, 4, Add(2, Some(5))), (5, 6, Total(5))], Verdict::Linearizable);
+        check(&[(1, 2, Swap(None, 1, Some(true))), (3, 4, Swap(None, 2, Some(false)))], Verdict::Linearizable);
         check(&[(1, 9, Add(3, Some(5))), (2, 8, Add(2, Some(2)))], Verdict::Linearizable);
     }
 
@@ -204,6 +210,9 @@ mod tests {
         check(&[(1, 9, Put(1)), (2, 3, Get(Some(1))), (4, 5, Get(None))], Verdict::Not);
         // A doubled effect.
         check(&[(1, 2, Add(3, Some(3))), (3, 4, Total(6))], Verdict::Not);
+        // Two swaps of one value that both went well, and one that did not and should have.
+        check(&[(1, 4, Swap(None, 1, Some(true))), (2, 5, Swap(None, 2, Some(true)))], Verdict::Not);
+        check(&[(1, 2, Put(1)), (3, 4, Swap(Some(1), 2, Some(false)))], Verdict::Not);
         // Two answers that can not both be.
         check(&[(1, 4, Add(1, Some(1))), (2, 5, Add(1, Some(1)))], Verdict::Not);
     }
