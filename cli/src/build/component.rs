@@ -1,15 +1,14 @@
 //! Makes a component of a module's core WebAssembly, lifts its schema, and reads components back. Bytes in, bytes out.
 
 use anyhow::{Context, Result, bail, ensure};
+use isx_exec::SCHEMA_SECTION;
 use isx_row::schema::Schema;
 use std::borrow::Cow;
 use wasm_encoder::{CustomSection, Encode, RawSection, Section};
-use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload, TypeBounds, Validator, WasmFeatures};
+use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The custom section that carries the schema: records in a core module, the canonical schema in a component.
-pub const SCHEMA_SECTION: &str = "isx:schema";
 /// The guest contract of modules, for cores that do not carry it themselves.
 const MODULE_WIT: &str = include_str!("../../../sdk/wit/module.wit");
 /// How the sections begin that carry the guest contract within a core module.
@@ -61,36 +60,10 @@ pub fn wrap_module(core: &[u8]) -> Result<Vec<u8>> {
 /// When the bytes are no valid component, or carry a schema that breaks a rule.
 pub fn inspect(component: &[u8]) -> Result<Inspection> {
     validate(component)?;
-    let mut inspection = Inspection { schema: None, imports: Vec::new(), exports: Vec::new() };
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(component) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            _ if depth > 0 => {}
-            Payload::ComponentImportSection(section) => {
-                for import in section {
-                    let import = import?;
-                    // The name of a type that another import defines: it gives nothing.
-                    if !matches!(import.ty, ComponentTypeRef::Type(TypeBounds::Eq(_))) {
-                        inspection.imports.push(import.name.name.to_owned());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(section) => {
-                for export in section {
-                    inspection.exports.push(export?.name.name.to_owned());
-                }
-            }
-            Payload::CustomSection(section) if section.name() == SCHEMA_SECTION => {
-                ensure!(inspection.schema.is_none(), "the component carries two schemas; build it again");
-                let schema = Schema::decode(section.data()).context("the component's schema is refused")?;
-                inspection.schema = Some(schema);
-            }
-            _ => {}
-        }
-    }
-    Ok(inspection)
+    let isx_exec::Outline { imports, exports, schemas, .. } = isx_exec::outline(component)?;
+    ensure!(schemas.len() <= 1, "the component carries two schemas; build it again");
+    let schema = schemas.first().map(|bytes| Schema::decode(bytes)).transpose();
+    Ok(Inspection { schema: schema.context("the component's schema is refused")?, imports, exports })
 }
 
 /// A core module without its schema records.

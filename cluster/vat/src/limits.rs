@@ -19,6 +19,8 @@ pub const OBJECTS_MAX: usize = 10_000;
 pub const BATCH_CALLS_MAX: usize = 1024;
 /// Bytes of the payloads in one batch; the caller cuts there.
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes that wait to be sent on a connection; whoever writes more waits.
+pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of the answers to one batch; the answers beyond it are `unknown`: made, and to be asked again.
 pub const BATCH_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Messages of a connection whose answers are outstanding; the caller waits there until its deadline, then `busy`.

@@ -1,6 +1,7 @@
 //! The byte stream of a connection. What is written in turns of its driver that follow each other leaves together, however
 //! many messages it is; and it is watched when bytes last came, and since when the peer takes none.
 
+use crate::limits::UNSENT_BYTES_MAX;
 use futures::io::{AsyncRead, AsyncWrite};
 use isx_port::{Clock, Instant, Stream};
 use std::cell::RefCell;
@@ -9,9 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-
-/// Bytes that wait to be sent; whoever writes more waits.
-const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
 /// Whether a peer that takes no bytes is read from.
 #[derive(Clone, Copy, PartialEq, Eq)]

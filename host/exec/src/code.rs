@@ -55,8 +55,8 @@ struct TableHooks {
 }
 
 impl Code {
-    /// Links a compiled component. `artifact` must have been made by [`crate::compile`] in this process, in a child of it,
-    /// or come out of this machine's cache.
+    /// Links a compiled component. `artifact` must have been made by [`crate::compile`] in this process, in its child or
+    /// parent, or come out of this machine's cache.
     ///
     /// # Errors
     /// `malformed` when the component is of other types than the guest contract or contradicts its schema.
@@ -187,8 +187,8 @@ fn arguments(fields: &[Field]) -> Layout {
 
 #[allow(unsafe_code, reason = "loading compiled code is trusting whoever compiled it")]
 fn load(artifact: &[u8]) -> Result<Component, Error> {
-    // SAFETY: the callers' contract: this process, its child or its own cache made the artifact, and the cache checks that
-    // its bytes are still the ones written. The engine checks that it was made by an engine as this one.
+    // SAFETY: the callers' contract: this process, its child, its parent or its own cache made the artifact; cache and
+    // trial check that its bytes are still the ones written. The engine checks that it was made by an engine as this one.
     let component = unsafe { Component::deserialize(engine()?, artifact) };
     component.map_err(|error| malformed(format!("the compiled code can not be loaded: {error:#}")))
 }

@@ -36,8 +36,7 @@ pub fn read_schema(component: &[u8]) -> Result<Schema, Error> {
     Validator::new_with_features(FEATURES).validate_all(component).map_err(|error| {
         malformed(format!("the component is not valid: {} at byte {}", error.message(), error.offset()))
     })?;
-    let outline =
-        outline(component).map_err(|error| malformed(format!("the component is not valid: {}", error.message())))?;
+    let outline = outline(component)?;
     if let Some(import) = outline.imports.iter().find(|import| !IMPORTS.contains(&import.as_str())) {
         let text = format!("the module imports `{import}`; a module may import only {}", IMPORTS.join(", "));
         return Err(malformed(text));
@@ -56,14 +55,26 @@ pub fn read_schema(component: &[u8]) -> Result<Schema, Error> {
 }
 
 /// What the outermost level of a component says of itself.
-#[derive(Default)]
-struct Outline<'a> {
-    imports: Vec<String>,
+#[derive(Debug, Default)]
+pub struct Outline<'a> {
+    /// Names of what it imports, in its order; not of types that another import defines.
+    pub imports: Vec<String>,
+    /// Names of what it exports, in its order.
+    pub exports: Vec<String>,
+    /// The contents of its sections [`SCHEMA_SECTION`].
+    pub schemas: Vec<&'a [u8]>,
     exports_call: bool,
-    schemas: Vec<&'a [u8]>,
 }
 
-fn outline(component: &[u8]) -> wasmparser::Result<Outline<'_>> {
+/// Reads the outermost level of any component. It is not validated.
+///
+/// # Errors
+/// `malformed` for bytes that do not read.
+pub fn outline(component: &[u8]) -> Result<Outline<'_>, Error> {
+    read_outline(component).map_err(|error| malformed(format!("the component is not valid: {}", error.message())))
+}
+
+fn read_outline(component: &[u8]) -> wasmparser::Result<Outline<'_>> {
     let mut outline = Outline::default();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
@@ -84,6 +95,7 @@ fn outline(component: &[u8]) -> wasmparser::Result<Outline<'_>> {
                 for export in exports {
                     let export = export?;
                     outline.exports_call |= export.name.name == CALL && export.kind == ComponentExternalKind::Func;
+                    outline.exports.push(export.name.name.to_owned());
                 }
             }
             Payload::CustomSection(section) if section.name() == SCHEMA_SECTION => outline.schemas.push(section.data()),
