@@ -24,14 +24,16 @@ const MOUNT: MountId = MountId([7; 16]);
 pub fn measure() -> Outcome<()> {
     let mut tally = Replica::new(&guests::tally()?)?;
     let mut rows = Replica::new(&guests::rows()?)?;
-    let (mut adds, mut inserts) = (Vec::new(), Vec::new());
+    let (mut adds, mut lone, mut inserts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS as u64 {
         adds.push(tally.round("add", guests::add)?);
+        lone.push(tally.round_of(1, "add", guests::add)?);
         inserts.push(rows.round("plain", |number| Ok(guests::plain(round * ENTRIES * CALLS + number)))?);
     }
     let (add, insert) = (median(&mut adds), median(&mut inserts));
     print("apply, tally's `add`, 1,024 calls an entry", add, "calls/s", Target::None);
     print("apply, tally's `add`, all in", 1e6 / add, "us a call", Target::None);
+    print("apply, tally's `add`, a call an entry, all in", 1e6 / median(&mut lone), "us a call", Target::None);
     print("apply of a 64-byte insert, all in", 1e6 / insert, "us a call", Target::AtMost(4.0));
     Ok(())
 }
@@ -88,8 +90,13 @@ impl Replica {
 
     /// Calls a second of a round of entries.
     pub fn round(&mut self, name: &str, payload: impl Fn(u64) -> Outcome<Vec<u8>>) -> Outcome<f64> {
-        let entry = |entry: u64| self.calls(name, (entry * CALLS..(entry + 1) * CALLS).map(&payload));
-        let entries = (0..ENTRIES).map(entry).collect::<Outcome<Vec<_>>>()?;
+        self.round_of(CALLS, name, payload)
+    }
+
+    /// Calls a second of a round of entries with so many calls each.
+    fn round_of(&mut self, calls: u64, name: &str, payload: impl Fn(u64) -> Outcome<Vec<u8>>) -> Outcome<f64> {
+        let entry = |entry: u64| self.calls(name, (entry * calls..(entry + 1) * calls).map(&payload));
+        let entries = (0..ENTRIES * CALLS / calls).map(entry).collect::<Outcome<Vec<_>>>()?;
         let mut elapsed = Duration::ZERO;
         for entry in &entries {
             let begun = Instant::now();
