@@ -49,6 +49,17 @@ pub struct Effects {
     pub log: Vec<LogLine>,
 }
 
+impl Effects {
+    /// How many rows and anchors of the state before were replaced; more than can be told when a mount was dropped.
+    pub fn replaced_count(&self) -> usize {
+        if !self.dropped.is_empty() {
+            return usize::MAX;
+        }
+        let rows = |mount: &MountEffects| -> usize { mount.transactions.iter().map(|one| one.changes.len()).sum() };
+        self.mounts.values().map(rows).sum::<usize>() + self.tree.len()
+    }
+}
+
 /// What a mount committed in an entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MountEffects {

@@ -27,6 +27,9 @@ pub const REQUESTS_PER_ENTRY_MAX: usize = isx_cluster::limits::ENTRY_REQUESTS_MA
 pub const ENTRIES_IN_FLIGHT_MAX: usize = 2;
 /// Entries applied in one job, so that other work of the group gets its turn.
 pub const ENTRIES_PER_APPLY_MAX: usize = 64;
+/// Calls and changes of entries behind which the apply lane drops the version before by itself; behind more of them another
+/// lane does.
+pub const REPLACED_HERE_MAX: usize = 32;
 /// Members of a group, voters and learners; more are refused.
 pub const MEMBERS_MAX: usize = 64;
 /// Bytes of a snapshot's manifest, in files and on the wire; larger is refused before it is allocated.

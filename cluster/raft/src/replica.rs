@@ -202,6 +202,7 @@ impl Shared {
         let mut applied = None;
         let mut membership = None;
         let mut hold = None;
+        let mut replaced_count = 0_usize;
         while let Some((entry, _)) = batch.front() {
             let index = entry.log_id.index;
             let outcomes = match &entry.payload {
@@ -214,6 +215,8 @@ impl Shared {
                     let decoded = Entry::decode(command.entry()).map_err(io::Error::other)?;
                     match machine.apply(index, &decoded, &*self.executor) {
                         Ok(Applied { outcomes, effects: of_entry, .. }) => {
+                            let more = of_entry.replaced_count().saturating_add(outcomes.len());
+                            replaced_count = replaced_count.saturating_add(more);
                             effects.push((index, Arc::new(of_entry)));
                             outcomes
                         }
@@ -231,8 +234,9 @@ impl Shared {
         }
         let view = machine.view();
         drop(machine);
+        let mut before = None;
         self.publish(|published| {
-            self.drop_elsewhere(std::mem::replace(&mut published.view, view));
+            before = Some(std::mem::replace(&mut published.view, view));
             published.applied = applied.or(published.applied);
             if let Some(membership) = membership {
                 published.membership = membership;
@@ -248,12 +252,14 @@ impl Shared {
         for (responder, outcomes) in answers {
             responder.send(Answers(outcomes));
         }
+        // Dropping the last view of a version takes time in proportion to what was replaced since. Another lane's, if that
+        // is more than waking the lane costs.
+        if replaced_count <= limits::REPLACED_HERE_MAX {
+            drop(before);
+        } else {
+            drop(self.spawn.run(Lane::Query(self.group), Box::new(move || drop(before))));
+        }
         Ok((batch, hold))
-    }
-
-    /// Dropping the last view of a version takes time: not the apply lane's.
-    fn drop_elsewhere(&self, view: View) {
-        drop(self.spawn.run(Lane::Query(self.group), Box::new(move || drop(view))));
     }
 
     /// Reads on in the committed log for what the machine is told to pass over.
