@@ -1,8 +1,8 @@
 //! Requests wait here until they are proposed, as many together as fit one entry.
 //!
-//! While fewer than [`limits::ENTRIES_IN_FLIGHT_MAX`] entries are on their way a request leaves at once; otherwise it
-//! waits with others and they leave together. That is all the batching there is: no timer, no delay when idle. At its
-//! deadline a request that still waits is taken back and answered `busy`: it is surely in no log. One that has left is
+//! While no entry is on its way a request leaves at once. While fewer than [`limits::ENTRIES_IN_FLIGHT_MAX`] are, it
+//! leaves when half as many wait as are on their way: it would be applied behind them in any case, and entries keep an
+//! even size. That is all the batching there is: no timer, no delay when idle. At its deadline a request that still waits is taken back and answered `busy`: it is surely in no log. One that has left is
 //! answered `deadline`: it may have happened, and its session can be asked.
 
 use crate::limits;
@@ -39,6 +39,8 @@ struct State {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     closed: bool,
+    /// How many must wait for the proposer to be woken; 0 when it needs no waking.
+    wanted: usize,
 }
 
 struct Waiting {
@@ -102,7 +104,6 @@ impl Queue {
     /// See [`crate::Raft::propose`].
     pub(crate) async fn propose(&self, request: Request, deadline: Instant) -> Result<Outcome, Error> {
         let (place, answer) = self.enter(request.pack()?, deadline).await?;
-        self.work.notify_one();
         match futures::future::select(answer, self.clock.sleep_until(deadline)).await {
             Either::Left((Ok(answer), _)) => answer,
             Either::Left((Err(_), _)) => Err(Error::new(Code::Unknown, "the node stopped meanwhile")),
@@ -131,6 +132,10 @@ impl Queue {
                     let (answer, answered) = oneshot::channel();
                     state.bytes += bytes;
                     state.waiting.push_back(Waiting { request, place: place.clone(), answer });
+                    if state.wanted > 0 && state.waiting.len() >= state.wanted {
+                        state.wanted = 0;
+                        self.work.notify_one();
+                    }
                     return Ok((place, answered));
                 }
             }
@@ -141,10 +146,15 @@ impl Queue {
         }
     }
 
-    /// The requests of the next entry: as many as fit one.
-    fn take(&self) -> Vec<Waiting> {
+    /// The requests of the next entry, as many as fit one. None, while fewer than `least` wait: then the proposer is
+    /// woken when they do.
+    fn take(&self, least: usize) -> Vec<Waiting> {
         let mut state = self.state();
         let mut batch = Vec::new();
+        if state.waiting.len() < least {
+            state.wanted = least;
+            return batch;
+        }
         let mut bytes = 0;
         while let Some(next) = state.waiting.front() {
             let more = next.request.room_bytes();
@@ -161,6 +171,10 @@ impl Queue {
                 batch.push(next);
             }
         }
+        if batch.is_empty() {
+            // Whoever waited has withdrawn.
+            state.wanted = least;
+        }
         drop(state);
         self.room.notify_waiters();
         batch
@@ -170,12 +184,14 @@ impl Queue {
     pub(crate) async fn run(self: Arc<Self>, proposer: Proposer) {
         let mut pace = Pace::default();
         let mut on_the_way = FuturesUnordered::new();
+        let mut requests_on_the_way = 0;
         loop {
             while on_the_way.len() < limits::ENTRIES_IN_FLIGHT_MAX {
-                let batch = self.take();
+                let batch = self.take((requests_on_the_way / 2).max(1));
                 if batch.is_empty() {
                     break;
                 }
+                requests_on_the_way += batch.len();
                 let mut seed = [0; 32];
                 proposer.entropy.fill(&mut seed);
                 let header = proposer.header(&mut pace, &*self.clock);
@@ -190,7 +206,9 @@ impl Queue {
             } else {
                 let work = self.work.notified();
                 futures::pin_mut!(work);
-                futures::future::select(on_the_way.next(), work).await;
+                if let Either::Left((Some(answered), _)) = futures::future::select(on_the_way.next(), work).await {
+                    requests_on_the_way -= answered;
+                }
             }
         }
     }
@@ -240,22 +258,79 @@ impl Pace {
     }
 }
 
-async fn propose(raft: &Raft, batch: Vec<Waiting>, entry: Result<Vec<u8>, Error>) {
+/// Proposes an entry and answers its requests; how many they are.
+async fn propose(raft: &Raft, batch: Vec<Waiting>, entry: Result<Vec<u8>, Error>) -> usize {
+    let count = batch.len();
     let answers = batch.into_iter().map(|one| one.answer);
-    let entry = match entry {
-        Ok(entry) => entry,
-        Err(error) => return answers.for_each(|answer| drop(answer.send(Err(error.clone())))),
-    };
-    let error = match raft.client_write(Command::new(&entry)).await {
-        Ok(response) if response.data.0.len() == answers.len() => {
-            for (answer, outcome) in answers.zip(response.data.0) {
-                let _ = answer.send(Ok(outcome));
-            }
-            return;
+    match outcomes(raft, entry, count).await {
+        // Who asked may have gone.
+        Ok(outcomes) => answers.zip(outcomes).for_each(|(answer, outcome)| drop(answer.send(Ok(outcome)))),
+        Err(error) => answers.for_each(|answer| drop(answer.send(Err(error.clone())))),
+    }
+    count
+}
+
+async fn outcomes(raft: &Raft, entry: Result<Vec<u8>, Error>, count: usize) -> Result<Vec<Outcome>, Error> {
+    match raft.client_write(Command::new(&entry?)).await {
+        Ok(response) if response.data.0.len() == count => Ok(response.data.0),
+        Ok(_) => Err(Error::new(Code::Unknown, "the entry answers another number of requests")),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Err(not_leader(&forward)),
+        Err(error) => Err(Error::new(Code::Unknown, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use isx_port::WallTime;
+
+    /// Time does not pass.
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Instant {
+            Instant::default()
         }
-        Ok(_) => Error::new(Code::Unknown, "the entry answers another number of requests"),
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => not_leader(&forward),
-        Err(error) => Error::new(Code::Unknown, error.to_string()),
-    };
-    answers.for_each(|answer| drop(answer.send(Err(error.clone()))));
+        fn wall(&self) -> WallTime {
+            WallTime::default()
+        }
+        fn sleep_until(&self, _: Instant) -> BoxFuture<'static, ()> {
+            futures::future::pending().boxed()
+        }
+    }
+
+    fn enter(queue: &Queue) -> oneshot::Receiver<Result<Outcome, Error>> {
+        let request = Request::Tick.pack().unwrap();
+        queue.enter(request, Instant::default()).now_or_never().expect("there is room").unwrap().1
+    }
+
+    fn is_woken(queue: &Queue) -> bool {
+        queue.work.notified().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_proposer_is_woken_once_by_as_many_as_it_wants() {
+        let queue = Queue::new(Arc::new(Still));
+        assert!(queue.take(2).is_empty());
+        let _first = enter(&queue);
+        assert!(!is_woken(&queue), "one is too few");
+        assert!(queue.take(2).is_empty());
+        let _rest = [enter(&queue), enter(&queue)];
+        assert!(is_woken(&queue));
+        assert_eq!(queue.take(2).len(), 3);
+        let _later = enter(&queue);
+        assert!(!is_woken(&queue), "nobody asked to be woken");
+    }
+
+    #[test]
+    fn requests_nobody_waits_for_do_not_keep_the_proposer_asleep() {
+        let queue = Queue::new(Arc::new(Still));
+        drop(enter(&queue));
+        assert!(queue.take(1).is_empty());
+        let _next = enter(&queue);
+        assert!(is_woken(&queue));
+        assert_eq!(queue.take(1).len(), 1);
+    }
 }

@@ -75,7 +75,7 @@ fn every_planted_bug_is_caught() {
         VoteNotSaved: raft, seed 1
         ReadWithoutIndex: linearizable, seed 1
         SnapshotUnsynced: panic, seed 1
-        PurgeAhead: panic, seed 1
+        PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 1
         InstallNotKept: panic, seed 18
         InstallHidesGap: ring, seed 1
@@ -83,7 +83,7 @@ fn every_planted_bug_is_caught() {
         MembersForgotten: convergence, seed 4
         TimeFromWall: agreement, seed 9
         Machine(RunAgain): ring, seed 1
-        Machine(DoneBelowOffByOne): batches, seed 1
+        Machine(DoneBelowOffByOne): ring, seed 1
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 1
         Machine(StampedBefore): agreement, seed 1
