@@ -197,11 +197,45 @@ fn bad_input_gets_one_clear_error_and_the_node_goes_on() {
         assert!(said.stderr.contains(text), "isx {arguments:?} says nothing of {text:?}: {}", said.stderr);
         assert!(!said.stderr.contains("panicked"), "isx {arguments:?}: {}", said.stderr);
     }
+    let bomb = stage.folder.path().join("bomb.wasm");
+    std::fs::write(&bomb, compile_bomb(whole)).expect("a file");
+    let said = stage.say(&["publish", &bomb.to_string_lossy(), "/self/bomb"]);
+    assert_eq!(said.code, 125, "{}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains("limit: compiling takes more than"), "{}", said.stderr);
     let large = "x".repeat(1024 * 1024);
     assert_ne!(stage.say(&["set", "/self/large", &large[..100 * 1024]]).code, 0, "over the bound of a value");
     assert_eq!(stage.say(&["call", "/self/tally", "add", "a", "1"]).stdout.trim(), "1", "{}", stage.node_log());
     assert_eq!(stage.say(&["rm", "/self/tally", "--yes"]).code, 0);
     assert_eq!(stage.say(&["query", "/self/tally", "total"]).code, 127);
+}
+
+/// A valid module that takes more memory to compile than a child may have: `component` with a core module behind it that
+/// nobody instantiates, of one function of half a million blocks.
+fn compile_bomb(mut component: Vec<u8>) -> Vec<u8> {
+    fn number(mut value: usize, out: &mut Vec<u8>) {
+        while value > 127 {
+            out.push(value as u8 | 128);
+            value >>= 7;
+        }
+        out.push(value as u8);
+    }
+    fn section(id: u8, content: &[u8], out: &mut Vec<u8>) {
+        out.push(id);
+        number(content.len(), out);
+        out.extend(content);
+    }
+    // if (x) { x = x + 1 }
+    let block = [0x20, 0, 0x04, 0x40, 0x20, 0, 0x41, 1, 0x6a, 0x21, 0, 0x0b];
+    let body = [&[0], block.repeat(580_000).as_slice(), &[0x0b]].concat();
+    let mut code = vec![1];
+    number(body.len(), &mut code);
+    code.extend(body);
+    let mut module = b"\0asm\x01\0\0\0".to_vec();
+    section(1, &[1, 0x60, 1, 0x7f, 0], &mut module);
+    section(3, &[1, 0], &mut module);
+    section(10, &code, &mut module);
+    section(1, &module, &mut component);
+    component
 }
 
 #[test]
