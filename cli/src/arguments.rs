@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Global {
 pub enum Verb {
     /// Run a ROM here, with a Host of the node
     Run(Run),
+    /// Make a project from a template; it builds without network
+    New(New),
     /// Build a module or ROM into a component
     Build(Build),
     /// Build if needed, upload and mount a module, or upgrade what is mounted
@@ -143,7 +145,7 @@ pub enum Verb {
 /// `isx run`.
 #[derive(Args)]
 pub struct Run {
-    /// The ROM: a component file
+    /// The ROM: a component file, or the folder of one to build
     pub rom: PathBuf,
     /// Its arguments
     #[arg(last = true)]
@@ -165,6 +167,30 @@ pub struct Run {
     pub no_dial: bool,
 }
 
+/// `isx new`.
+#[derive(Args)]
+pub struct New {
+    /// The project's folder: new, or empty
+    pub folder: PathBuf,
+    /// What it is to be
+    #[arg(long, short, value_enum, default_value_t = Template::Module)]
+    pub template: Template,
+    /// Its name [default: the folder's]
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// What `isx new` makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A module: tables, reducers, queries
+    Module,
+    /// A ROM: a program with a Host
+    Rom,
+    /// Both: a ROM that carries a module, mounts it and calls it
+    App,
+}
+
 /// `isx build`.
 #[derive(Args)]
 pub struct Build {
@@ -174,7 +200,8 @@ pub struct Build {
     /// Where the component goes [default: <target>/isx/<name>.wasm]
     #[arg(long, short)]
     pub output: Option<PathBuf>,
-    /// A component that the package embeds by name, built before it
+    /// A component that the package embeds by name, built before it; what its manifest says in
+    /// `[package.metadata.isx] embed` is built without being told
     #[arg(long, value_name = "NAME=FILE")]
     pub embed: Vec<String>,
 }

@@ -1,14 +1,19 @@
 //! Builds a guest's crate into a component: compiles it with cargo, then [`component`] wraps it and lifts its schema.
 //!
 //! A guest is an `rlib` in its workspace, so that `cargo test` runs its units natively; here it becomes a `cdylib` for
-//! its target. Its kind stands in its manifest: `[package.metadata.isx] kind = "module"` or `"rom"`.
+//! its target. Its kind stands in its manifest: `[package.metadata.isx] kind = "module"` or `"rom"`; and there
+//! `embed = { name = "../folder" }` names guests to build first, for `isx::embed!("name")`.
 
 pub mod component;
 
+use crate::sdk;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// Guests that embed guests, and so on: a circle ends here.
+const EMBED_DEPTH_MAX: u8 = 4;
 
 /// What a guest is: decides its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +69,25 @@ pub struct Built {
 /// # Errors
 /// Names what is wrong and its cure: no such package, no kind, no target, compile errors, a refused schema.
 pub fn build(order: &Order<'_>) -> Result<Built> {
+    build_within(order, EMBED_DEPTH_MAX)
+}
+
+/// Builds a guest and, before it, those that it embeds, to this depth.
+fn build_within(order: &Order<'_>, depth: u8) -> Result<Built> {
+    sdk::put_for(order.folder)?;
     let package = Package::find(order.folder)?;
     check_target(order.folder, package.kind)?;
-    let wasm = compile(order, &package)?;
+    let mut embeds = order.embeds.to_vec();
+    for (name, folder) in package.embeds.iter().filter(|(name, _)| order.embeds.iter().all(|(told, _)| told != name)) {
+        let depth = depth.checked_sub(1).with_context(|| {
+            format!("`{}` embeds guests that embed guests, {EMBED_DEPTH_MAX} deep and more", package.name)
+        })?;
+        let folder = order.folder.join(folder);
+        let inner = build_within(&Order { folder: &folder, embeds: &[] }, depth)
+            .with_context(|| format!("to be embedded as `{name}`"))?;
+        embeds.push((name.clone(), keep(&inner)?));
+    }
+    let wasm = compile(&Order { embeds: &embeds, ..*order }, &package)?;
     let bytes = std::fs::read(&wasm).with_context(|| format!("{} can not be read", wasm.display()))?;
     let component = match package.kind {
         Kind::Module => component::wrap_module(&bytes).with_context(|| format!("`{}` is no module", package.name))?,
@@ -77,6 +98,18 @@ pub fn build(order: &Order<'_>) -> Result<Built> {
         }
     };
     Ok(Built { name: package.name, kind: package.kind, component, target_folder: package.target_folder })
+}
+
+/// Writes a built guest where `isx build` puts it.
+///
+/// # Errors
+/// What can not be written.
+pub fn keep(built: &Built) -> Result<PathBuf> {
+    let file = built.target_folder.join("isx").join(format!("{}.wasm", built.name));
+    let written = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = written.and_then(|()| std::fs::write(&file, &built.component));
+    written.with_context(|| format!("can not write {}", file.display()))?;
+    Ok(file)
 }
 
 /// The name of the variable that tells `isx::embed!("name")` its file.
@@ -92,6 +125,8 @@ struct Package {
     name: String,
     manifest: PathBuf,
     kind: Kind,
+    /// The guests that it embeds: name, and folder from its own.
+    embeds: Vec<(String, String)>,
     /// Whether its workspace defines the profile `guest`.
     has_profile: bool,
     target_folder: PathBuf,
@@ -132,8 +167,13 @@ impl Package {
                 manifest.display()
             ),
         };
+        let embeds = package["metadata"]["isx"]["embed"].as_object().into_iter().flatten().map(|(embedded, folder)| {
+            let folder = folder.as_str().with_context(|| format!("`{name}`: embed.{embedded} is no folder"))?;
+            Ok((embedded.clone(), folder.to_owned()))
+        });
+        let embeds = embeds.collect::<Result<_>>()?;
         let target_folder = metadata["target_directory"].as_str().unwrap_or("target").into();
-        Ok(Self { name, manifest, kind, has_profile, target_folder })
+        Ok(Self { name, manifest, kind, embeds, has_profile, target_folder })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`node`], [`run`], [`bounds`]; [`reach`] finds or brings the node they use.
+//! [`modules`], [`new`], [`node`], [`run`], [`bounds`]; [`reach`] finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -15,11 +15,13 @@ mod failure;
 mod json;
 mod modules;
 mod names;
+mod new;
 mod node;
 mod places;
 mod reach;
 mod run;
 mod runtime;
+mod sdk;
 mod show;
 
 use anyhow::{Context, Result};
@@ -77,6 +79,7 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
     let show = Show { json: global.json };
     match verb {
         Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
+        Verb::New(arguments) => new::new(&arguments, show)?,
         Verb::Build(build) => modules::build(&build, show)?,
         Verb::Start(start) => node::start(&global, &start, show).await?,
         Verb::Limits => bounds::show(show)?,
@@ -125,6 +128,7 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         Verb::Unmount { path } => names::unmount(host, &path, show).await,
         Verb::Rm { path, yes } => names::rm(host, &path, yes, show).await,
         Verb::Run(_)
+        | Verb::New(_)
         | Verb::Build(_)
         | Verb::Start(_)
         | Verb::Limits

@@ -25,13 +25,14 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
     let embeds = arguments.embed.iter().map(embed).collect::<Result<Vec<_>>>()?;
     let built = build::build(&Order { folder: &arguments.folder, embeds: &embeds })?;
     let output = match &arguments.output {
-        Some(output) => output.clone(),
-        None => built.target_folder.join("isx").join(format!("{}.wasm", built.name)),
+        Some(output) => {
+            let written = output.parent().map_or(Ok(()), fs::create_dir_all);
+            let written = written.and_then(|()| fs::write(output, &built.component));
+            written.with_context(|| format!("can not write {}", output.display()))?;
+            output.clone()
+        }
+        None => build::keep(&built)?,
     };
-    if let Some(folder) = output.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("can not make {}", folder.display()))?;
-    }
-    fs::write(&output, &built.component).with_context(|| format!("can not write {}", output.display()))?;
     let hash = ContentHash::of(&built.component);
     let kind = match built.kind {
         Kind::Module => "module",
@@ -45,7 +46,7 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
 
 /// `isx publish`.
 pub async fn publish(host: &HostStub, what: &Path, path: Option<&str>, show: Show) -> Result<()> {
-    let component = component(what)?;
+    let component = component(what, Kind::Module)?;
     // Read here as well, so that a component that can not be mounted is refused before it is sent.
     let schema = isx_exec::read_schema(&component)?;
     let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
@@ -72,20 +73,21 @@ pub async fn publish(host: &HostStub, what: &Path, path: Option<&str>, show: Sho
     )?)
 }
 
-/// The component that a path means: a file, or what its folder builds.
-fn component(what: &Path) -> Result<Vec<u8>> {
-    if what.is_dir() {
-        let built = build::build(&Order { folder: what, embeds: &[] })?;
-        if built.kind != Kind::Module {
-            bail!("{} is a ROM: run it with `isx run`", what.display());
-        }
-        return Ok(built.component);
+/// The component that a path means: a file, or what its folder builds, which must be of this kind.
+pub fn component(what: &Path, kind: Kind) -> Result<Vec<u8>> {
+    if !what.is_dir() {
+        return read(what);
     }
-    read(what)
+    let built = build::build(&Order { folder: what, embeds: &[] })?;
+    match (built.kind, kind) {
+        (Kind::Rom, Kind::Module) => bail!("{} is a ROM: run it with `isx run`", what.display()),
+        (Kind::Module, Kind::Rom) => bail!("{} is a module: publish it with `isx publish`", what.display()),
+        _ => Ok(built.component),
+    }
 }
 
 /// The bytes of a component file, bounded before they are read.
-pub fn read(file: &Path) -> Result<Vec<u8>> {
+fn read(file: &Path) -> Result<Vec<u8>> {
     let metadata = fs::metadata(file).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => {
             anyhow::Error::new(Error::new(Code::NotFound, format!("no file {}", file.display())))

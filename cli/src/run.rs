@@ -1,7 +1,8 @@
 //! `isx run`: a ROM here, with a `Host` of the node.
 
 use crate::arguments::{Global, Run};
-use crate::modules::read;
+use crate::build::Kind;
+use crate::modules::component;
 use crate::places;
 use crate::reach::{Otherwise, Reached, reach};
 use anyhow::{Context, Result, bail};
@@ -10,7 +11,7 @@ use isx_row::{Code, Error};
 
 /// Runs the ROM and returns its exit code.
 pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
-    let bytes = read(&arguments.rom)?;
+    let bytes = component(&arguments.rom, Kind::Rom)?;
     Programs::check(&bytes)?;
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
@@ -37,7 +38,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
         let grant = Grant::new(program.wants().to_vec(), allowed)?;
         let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
-        let name = arguments.rom.file_name().context("the ROM has a file name")?.to_string_lossy().into_owned();
+        let name = arguments.rom.file_name().unwrap_or(arguments.rom.as_os_str()).to_string_lossy().into_owned();
         let arguments = std::iter::once(name).chain(arguments.arguments).collect();
         let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
         Ok(programs.run(&program, given).await?)

@@ -1,24 +1,7 @@
 //! What a module links: its tables, its context, its log, and the way into its functions.
 
-#[allow(
-    missing_docs,
-    unsafe_code,
-    unused_qualifications,
-    clippy::all,
-    clippy::allow_attributes_without_reason,
-    clippy::undocumented_unsafe_blocks,
-    reason = "generated from the guest contract"
-)]
 #[doc(hidden)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: "../wit/module.wit",
-        world: "module",
-        pub_export_macro: true,
-        export_macro_name: "export_module",
-        default_bindings_module: "::isx::__rt::bindings",
-    });
-}
+pub mod bindings;
 mod call;
 mod context;
 mod key;

@@ -1,0 +1,49 @@
+//! What a newcomer does: a project from a template, built without network, published, called, changed, published again.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use support::{Said, Stage, said};
+
+/// `isx` in a folder, with a cargo that has never seen a registry and must not ask one.
+fn say(stage: &Stage, folder: &Path, arguments: &[&str]) -> Said {
+    let mut command: Command = stage.isx(arguments);
+    command.current_dir(folder).env("CARGO_HOME", stage.folder.path().join("cargo")).env("CARGO_NET_OFFLINE", "true");
+    said(command.env_remove("CARGO_TARGET_DIR").output().expect("the binary runs"))
+}
+
+fn well(stage: &Stage, folder: &Path, arguments: &[&str]) -> String {
+    let said = say(stage, folder, arguments);
+    assert_eq!(said.code, 0, "isx {arguments:?}: {}{}", said.stdout, said.stderr);
+    said.stdout
+}
+
+#[test]
+fn a_project_is_made_run_changed_and_published_again_without_network() {
+    let mut stage = Stage::new();
+    stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
+    let here = stage.folder.path().to_path_buf();
+    assert!(well(&stage, &here, &["new", "greeter", "--template", "app"]).contains("isx run -A rom"));
+    let project = here.join("greeter");
+
+    // The ROM carries the module, which is built before it.
+    let printed = well(&stage, &project, &["run", "-A", "rom", "--", "ada", "grace"]);
+    assert_eq!(printed, "hello, ada (1)\nhello, grace (1)\n");
+
+    // The module alone, changed: what it holds is kept.
+    let source = project.join("module/src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("the module");
+    let text = text.replace("hello, {name}", "good day, {name}");
+    std::fs::write(&source, text).expect("the module");
+    assert!(well(&stage, &project, &["publish", "module"]).starts_with("upgraded /self/greeter"));
+    assert_eq!(well(&stage, &project, &["call", "/self/greeter", "greet", "ada"]).trim(), "good day, ada");
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2");
+
+    let wrong = say(&stage, &project, &["publish", "rom"]);
+    assert!(wrong.code == 125 && wrong.stderr.contains("run it with `isx run`"), "{}", wrong.stderr);
+    let again = say(&stage, &here, &["new", "greeter"]);
+    assert!(again.code == 125 && again.stderr.contains("is there already"), "{}", again.stderr);
+    let name = say(&stage, &here, &["new", "Greeter"]);
+    assert!(name.code == 125 && name.stderr.contains("--name"), "{}", name.stderr);
+}
