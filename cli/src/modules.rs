@@ -1,16 +1,16 @@
-//! The verbs on modules: build, publish, inspect.
+//! The verbs on modules: build, publish, inspect, schema.
 
-use crate::arguments::Build;
+use crate::arguments::{Build, Publish};
 use crate::build::{self, Kind, Order};
 use crate::json::{fields_name, type_name};
 use crate::names::{session, split};
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use isx_iface::anchor::MountLimits;
+use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade, upload};
-use isx_iface::{HostStub, Module};
-use isx_row::schema::Schema;
+use isx_iface::{Anchor, HostStub, Module};
+use isx_row::schema::{Change, Difference, Effect, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -45,23 +45,33 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
 }
 
 /// `isx publish`.
-pub async fn publish(host: &HostStub, what: &Path, path: Option<&str>, show: Show) -> Result<()> {
-    let component = component(what, Kind::Module)?;
+pub async fn publish(host: &HostStub, arguments: &Publish, show: Show) -> Result<()> {
+    let component = component(&arguments.what, Kind::Module)?;
     // Read here as well, so that a component that can not be mounted is refused before it is sent.
     let schema = isx_exec::read_schema(&component)?;
-    let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
+    let path = arguments.path.clone().unwrap_or_else(|| format!("/self/{}", schema.name));
     let (parent, name) = split(&path)?;
     let parent = crate::names::walk(host, parent).await?;
-
-    let bar = ProgressBar::new(component.len() as u64);
-    bar.set_style(
-        ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.set_message("uploading");
-    let code = upload(host, &component, |sent| bar.set_position(sent)).await?;
-    bar.finish_and_clear();
-
+    let differences = differences(&parent, name, &schema).await.with_context(|| path.clone())?;
+    if !show.json {
+        for difference in differences.iter().flatten() {
+            eprintln!("{difference} ({})", difference.effect);
+        }
+    }
+    let refused = differences.iter().flatten().find(|difference| difference.effect == Effect::Refused);
+    if let Some(refused) = refused {
+        let text = format!("{path} can not be upgraded: {refused}");
+        return Err(Error::new(Code::Incompatible, text).into());
+    }
+    let told = differences.as_ref().map(|differences| differences.iter().map(difference_json).collect::<Json>());
+    if arguments.dry_run {
+        let done = if differences.is_some() { "would upgrade" } else { "would mount" };
+        return Ok(show.one(
+            || format!("{done} {path}: {} {}", schema.name, schema.version),
+            || json!({ "path": path, "done": done, "name": schema.name, "version": schema.version, "differences": told }),
+        )?);
+    }
+    let code = upload_shown(host, &component).await?;
     let none = MountLimits { fuel_max: None, table_bytes_max: None };
     let (module, anew) = mount_or_upgrade(&parent, name, code, none, session()?).await.with_context(|| path.clone())?;
     let description = module.describe(u32::MAX).await?;
@@ -69,8 +79,52 @@ pub async fn publish(host: &HostStub, what: &Path, path: Option<&str>, show: Sho
     Ok(show.one(
         || format!("{done} {path}: {} {}, revision {}\n  code {code}", schema.name, schema.version, description.revision),
         || json!({ "path": path, "done": done, "code": code.to_string(), "name": schema.name, "version": schema.version,
-                   "revision": description.revision.to_string() }),
+                   "revision": description.revision.to_string(), "differences": told }),
     )?)
+}
+
+/// What a schema changes for what is mounted as a child of `parent`; `None` when nothing is.
+async fn differences(parent: &AnchorStub, name: &str, schema: &Schema) -> Result<Option<Vec<Difference>>> {
+    let mounted = match parent.walk(name.into()).await {
+        Ok(anchor) => anchor.module().await,
+        Err(error) => Err(error),
+    };
+    match mounted {
+        Ok(module) => {
+            let description = isx_iface::module::describe(&module).await?;
+            Ok(Some(Schema::decode(&description.schema.0)?.differences(schema)))
+        }
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn difference_json(difference: &Difference) -> Json {
+    let change = match difference.change {
+        Change::Added => "added",
+        Change::Removed => "removed",
+        Change::Changed => "changed",
+    };
+    let effect = match difference.effect {
+        Effect::Kept => "kept",
+        Effect::Callers => "callers",
+        Effect::WhenEmpty => "when_empty",
+        Effect::Refused => "refused",
+    };
+    json!({ "item": difference.item, "change": change, "detail": difference.detail.trim(), "effect": effect })
+}
+
+/// Uploads a component, with a bar on a terminal.
+async fn upload_shown(host: &HostStub, component: &[u8]) -> Result<ContentHash> {
+    let bar = ProgressBar::new(component.len() as u64);
+    bar.set_style(
+        ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar.set_message("uploading");
+    let code = upload(host, component, |sent| bar.set_position(sent)).await?;
+    bar.finish_and_clear();
+    Ok(code)
 }
 
 /// The component that a path means: a file, or what its folder builds, which must be of this kind.
@@ -114,7 +168,6 @@ pub fn inspect_file(file: &Path, show: Show) -> Result<()> {
 
 /// `isx inspect PATH`.
 pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()> {
-    use isx_iface::Anchor;
     let module = crate::names::walk(host, path).await?.module().await.with_context(|| path.to_string())?;
     let description = isx_iface::module::describe(&module).await?;
     let head = json!({
@@ -123,6 +176,21 @@ pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()
         "rows": description.rows_count.to_string(), "bytes": description.table_bytes.to_string(),
     });
     describe(head, Some(&Schema::decode(&description.schema.0)?), show)
+}
+
+/// `isx schema FILE`.
+pub fn schema_of_file(file: &Path, show: Show) -> Result<()> {
+    show_schema(&isx_exec::read_schema(&read(file)?)?, show)
+}
+
+/// `isx schema PATH`.
+pub async fn schema_of_mount(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    let module = crate::names::walk(host, path).await?.module().await.with_context(|| path.to_string())?;
+    show_schema(&Schema::decode(&isx_iface::module::describe(&module).await?.schema.0)?, show)
+}
+
+fn show_schema(schema: &Schema, show: Show) -> Result<()> {
+    Ok(show.one(|| schema_lines(schema).join("\n"), || schema_json(schema))?)
 }
 
 fn describe(mut head: Json, schema: Option<&Schema>, show: Show) -> Result<()> {

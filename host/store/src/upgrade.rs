@@ -22,7 +22,7 @@ impl Database {
         for old in &self.plan.tables {
             let new = schema.table(&old.table.name);
             let new = new.ok_or_else(|| incompatible(&old.table, "it is missing; its rows would be lost"))?;
-            check(&old.table, new)?;
+            new.follows(&old.table).map_err(|why| incompatible(&old.table, why))?;
         }
         let names = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).chain(added);
         let plan = Plan::new(schema.clone(), names)?;
@@ -46,11 +46,7 @@ impl Database {
 fn carry(old: &TablePlan, state: &TableState, new: &TablePlan) -> Result<TableState, Error> {
     let mut indexes = Vec::with_capacity(new.table.indexes.len());
     for index in &new.table.indexes {
-        let same = old
-            .table
-            .indexes
-            .iter()
-            .position(|other| other.columns == index.columns && (other.unique || !index.unique));
+        let same = old.table.indexes.iter().position(|other| index.follows(other));
         indexes.push(match same.and_then(|position| state.indexes.get(position)) {
             Some(index) => index.clone(),
             None if state.rows.is_empty() => IndexState::default(),
@@ -61,30 +57,6 @@ fn carry(old: &TablePlan, state: &TableState, new: &TablePlan) -> Result<TableSt
         });
     }
     Ok(TableState { rows: state.rows.clone(), indexes, sum: state.sum, last: state.last })
-}
-
-/// Refuses a new declaration under which the rows of the old one could not be read.
-fn check(old: &Table, new: &Table) -> Result<(), Error> {
-    if old.kind != new.kind {
-        return Err(incompatible(old, "its kind differs"));
-    }
-    if old.primary_key != new.primary_key || old.auto_inc != new.auto_inc {
-        return Err(incompatible(old, "its primary key or numbering differs"));
-    }
-    let Some((present, added)) = new.columns.split_at_checked(old.columns.len()) else {
-        return Err(incompatible(old, "it has lost a column"));
-    };
-    if present != old.columns {
-        return Err(incompatible(old, "a column differs; columns are added behind"));
-    }
-    if added.iter().any(|column| column.default.is_none() || column.since <= old.version) {
-        return Err(incompatible(old, "an added column needs a default and a new version of the table"));
-    }
-    let version_follows = if added.is_empty() { new.version == old.version } else { new.version > old.version };
-    match version_follows {
-        true => Ok(()),
-        false => Err(incompatible(old, "its version must grow exactly when columns are added")),
-    }
 }
 
 fn incompatible(table: &Table, what: &str) -> Error {

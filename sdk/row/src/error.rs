@@ -19,12 +19,36 @@ pub enum Class {
     Fatal = 5,
 }
 
+impl Class {
+    /// The stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::Busy => "busy",
+            Self::Unknown => "unknown",
+            Self::Fatal => "fatal",
+        }
+    }
+
+    /// What the caller should do.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Refused => "do not retry: the same call would be refused again",
+            Self::Broken => "the reference is dead: obtain it again",
+            Self::Busy => "nothing happened: try later",
+            Self::Unknown => "it may have happened: ask again under the same session and sequence",
+            Self::Fatal => "the node is done: see its log",
+        }
+    }
+}
+
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal, $class:ident, $cure:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $number:literal, $text:literal, $class:ident, $cure:literal;)*) => {
         /// Every error code of the system. Numbers and texts are stable: never reused, never renamed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u16)]
-        pub enum Code { $($(#[$doc])* $name = $number,)* }
+        pub enum Code { $($(#[doc = $doc])* $name = $number,)* }
 
         impl Code {
             /// Every code, by number.
@@ -38,6 +62,11 @@ macro_rules! codes {
             /// What the caller should do.
             pub fn class(self) -> Class {
                 match self { $(Code::$name => Class::$class,)* }
+            }
+
+            /// What happened, in sentences.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// What a person can do about it.

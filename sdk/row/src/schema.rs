@@ -3,11 +3,15 @@
 //! # Invariants
 //! - A schema has one encoding, and every other byte string is refused: `tests/schema.rs`.
 //! - Every rule of [`Schema::check`] refuses its breach by name: `tests/schema.rs`.
+//! - What the store refuses as an upgrade is a difference that says so: `tests/differences.rs`.
 //! - Records made at compile time lift to the schema they describe, in any order: `tests/section.rs`.
 
 mod canonical;
 mod check;
+mod difference;
 pub mod record;
+
+pub use difference::{Change, Difference, Effect};
 
 use crate::codec::Layout;
 use crate::error::Error;

@@ -1,0 +1,170 @@
+//! What a new schema changes, and what it means.
+
+use expect_test::{Expect, expect};
+use isx_row::schema::{Access, Column, Hook, Index, IndexKind, Query, Reducer, Schema, Table, TableKind};
+use isx_row::{Field, Type, Variant};
+
+fn column(name: &str, ty: Type) -> Column {
+    Column { name: name.into(), ty, default: None, since: 1 }
+}
+
+fn color(tags: &[(&str, u16)]) -> Type {
+    let variant = |(name, tag): &(&str, u16)| Variant { name: (*name).into(), tag: *tag, fields: vec![] };
+    Type::Enum(tags.iter().map(variant).collect())
+}
+
+fn index(name: &str, columns: &[u16], unique: bool) -> Index {
+    Index { name: name.into(), columns: columns.to_vec(), kind: IndexKind::Btree, unique }
+}
+
+fn schema() -> Schema {
+    let rows = Table {
+        name: "rows".into(),
+        kind: TableKind::Durable,
+        public: true,
+        version: 1,
+        columns: vec![column("id", Type::U64), column("color", Type::List(Box::new(color(&[("red", 1)]))))],
+        primary_key: vec![0],
+        auto_inc: None,
+        indexes: vec![index("by_color", &[1], false)],
+    };
+    let act = Reducer {
+        name: "act".into(),
+        public: true,
+        arguments: vec![Field { name: "n".into(), ty: Type::U64 }],
+        answer: Type::UNIT,
+        error: None,
+        hook: None,
+        access: None,
+    };
+    let ask =
+        Query { name: "ask".into(), public: true, arguments: vec![], answer: Type::U64, error: None, reads: None };
+    Schema {
+        name: "count".into(),
+        version: "0.1.0".into(),
+        public: true,
+        tables: vec![rows],
+        reducers: vec![act],
+        queries: vec![ask],
+    }
+}
+
+/// The differences after `change`, each with its effect.
+fn check(change: impl FnOnce(&mut Schema), expect: Expect) {
+    let mut new = schema();
+    change(&mut new);
+    let lines = schema().differences(&new).into_iter().map(|one| format!("{one} ({})\n", one.effect));
+    expect.assert_eq(&lines.collect::<String>());
+}
+
+#[test]
+fn a_version_is_no_difference() {
+    check(|new| new.version = "0.2.0".into(), expect![[""]]);
+}
+
+#[test]
+fn what_comes_and_goes() {
+    check(
+        |new| {
+            new.tables[0].name = "others".into();
+            new.reducers.clear();
+            new.queries[0].name = "tell".into();
+        },
+        expect![[r#"
+            - table rows (refused: rows would be lost)
+            + table others { id: u64, color: list<enum {red = 1}> } (data is kept)
+            - reducer act (callers made for the old one are refused)
+            - query ask (callers made for the old one are refused)
+            + query tell() -> u64 (data is kept)
+        "#]],
+    );
+}
+
+#[test]
+fn tables_grow_behind() {
+    check(
+        |new| {
+            let added = Column { default: Some(vec![0; 8]), since: 2, ..column("weight", Type::U64) };
+            new.tables[0].columns.push(added);
+            new.tables[0].version = 2;
+            new.tables[0].columns[1].ty = Type::List(Box::new(color(&[("red", 1), ("green", 2)])));
+        },
+        expect![[r#"
+            ~ table rows: column color: list<enum {red = 1, green = 2}> instead of list<enum {red = 1}> (callers made for the old one are refused)
+            ~ table rows: column weight: u64 added; older rows have its default (data is kept)
+        "#]],
+    );
+}
+
+#[test]
+fn what_rows_can_not_be_read_under_is_refused() {
+    let refused = |change: fn(&mut Table), expect| check(|new| change(&mut new.tables[0]), expect);
+    refused(
+        |table| table.columns.push(column("weight", Type::U64)),
+        expect![[r#"
+            ~ table rows: an added column needs a default and a new version of the table (refused: rows would be lost)
+        "#]],
+    );
+    refused(
+        |table| table.columns[1].ty = color(&[]),
+        expect![[r#"
+            ~ table rows: a column differs; columns are added behind (refused: rows would be lost)
+        "#]],
+    );
+    refused(
+        |table| drop(table.columns.pop()),
+        expect![[r#"
+            ~ table rows: it has lost a column (refused: rows would be lost)
+        "#]],
+    );
+    refused(
+        |table| table.kind = TableKind::Session,
+        expect![[r#"
+            ~ table rows: its kind differs (refused: rows would be lost)
+        "#]],
+    );
+    refused(
+        |table| table.auto_inc = Some(0),
+        expect![[r#"
+            ~ table rows: its primary key or numbering differs (refused: rows would be lost)
+        "#]],
+    );
+}
+
+#[test]
+fn indexes_over_rows_that_are_there() {
+    check(
+        |new| new.tables[0].indexes = vec![index("by_color_too", &[1], false), index("by_id", &[0], true)],
+        expect![[r#"
+            ~ table rows: index by_color_too added (data is kept)
+            ~ table rows: unique index by_id added (refused while the table has rows)
+            ~ table rows: index by_color removed (data is kept)
+        "#]],
+    );
+}
+
+#[test]
+fn functions_change_for_their_callers() {
+    check(
+        |new| {
+            new.public = false;
+            new.reducers[0].answer = Type::String;
+            new.reducers[0].access = Some(Access::default());
+            new.queries[0].error = Some(Type::U8);
+            new.queries[0].public = false;
+        },
+        expect![[r#"
+            ~ module count: it is private now (callers made for the old one are refused)
+            ~ reducer act: (n: u64) -> string instead of (n: u64) -> () (callers made for the old one are refused)
+            ~ reducer act: what it may touch differs (data is kept)
+            ~ query ask: it is private now (callers made for the old one are refused)
+            ~ query ask: () -> u64, or u8 instead of () -> u64 (data is kept)
+        "#]],
+    );
+    check(
+        |new| new.reducers[0].hook = Some(Hook::Init),
+        expect![[r#"
+            ~ reducer act: it is a hook now (callers made for the old one are refused)
+        "#]],
+    );
+}
