@@ -6,7 +6,14 @@ use std::time::Duration;
 
 /// One computer out of a few machines; its only system calls are capabilities.
 #[derive(Parser)]
-#[command(name = "isx", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "isx",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 pub struct Arguments {
     #[command(flatten)]
     pub global: Global,
@@ -46,12 +53,12 @@ pub enum Verb {
     New(New),
     /// Build a module or ROM into a component
     Build(Build),
-    /// Build if needed, upload and mount a module, or upgrade what is mounted
-    Publish {
-        /// A component, or the folder of a module
-        what: PathBuf,
-        /// Where to mount it [default: /self/<name>]
-        path: Option<String>,
+    /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
+    Publish(Publish),
+    /// The schema of a mount or a component
+    Schema {
+        /// The path of a mount, or a component file
+        what: String,
     },
     /// What a component is: its schema, imports and exports, hash
     Inspect {
@@ -99,6 +106,12 @@ pub enum Verb {
         #[arg(default_value = "/")]
         path: String,
     },
+    /// An anchor and everything below it
+    Tree {
+        /// The anchor's path
+        #[arg(default_value = "/")]
+        path: String,
+    },
     /// Mount a published module
     Mount {
         /// Where to
@@ -125,11 +138,28 @@ pub enum Verb {
     Stop,
     /// How the node is
     Status,
+    /// Who the node takes this user for
+    Whoami,
     /// Every bound with its unit and reason
     Limits,
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(Cluster),
+    /// Explain a verb, or an error by its code
+    Help {
+        /// A verb, or a code like `stale_bindings`
+        words: Vec<String>,
+    },
+    /// Print what a shell reads to complete verbs and flags
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
     /// Compile a module in a child process with bounds of its own
     #[command(hide = true, name = "child-compile")]
     ChildCompile,
@@ -204,6 +234,19 @@ pub struct Build {
     /// `[package.metadata.isx] embed` is built without being told
     #[arg(long, value_name = "NAME=FILE")]
     pub embed: Vec<String>,
+}
+
+/// `isx publish`.
+#[derive(Args)]
+pub struct Publish {
+    /// A component, or the folder of a module
+    #[arg(default_value = ".")]
+    pub what: PathBuf,
+    /// Where to mount it [default: /self/<name>]
+    pub path: Option<String>,
+    /// Show what it would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `isx call` and `isx query`.

@@ -17,7 +17,7 @@ pub fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     if as_json {
         let shown = json!({ "error": {
             "code": known.map(|error| error.code.word()),
-            "class": known.map(|error| format!("{:?}", error.class()).to_lowercase()),
+            "class": known.map(|error| error.class().word()),
             "text": text,
             "cure": known.map(|error| error.code.cure()),
         }});

@@ -1,7 +1,7 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`new`], [`node`], [`run`], [`bounds`]; [`reach`] finds or brings the node they use.
+//! [`modules`], [`new`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -12,6 +12,7 @@ mod build;
 mod calls;
 mod executor;
 mod failure;
+mod help;
 mod json;
 mod modules;
 mod names;
@@ -83,6 +84,10 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
         Verb::Build(build) => modules::build(&build, show)?,
         Verb::Start(start) => node::start(&global, &start, show).await?,
         Verb::Limits => bounds::show(show)?,
+        Verb::Help { words } => help::help(&words, show)?,
+        Verb::Completion { shell } => help::completion(shell)?,
+        Verb::Man { folder } => help::man(&folder, show)?,
+        Verb::Schema { what } if !what.starts_with('/') => modules::schema_of_file(Path::new(&what), show)?,
         Verb::Inspect { what } if Path::new(&what).is_file() || !what.starts_with('/') => {
             modules::inspect_file(Path::new(&what), show)?;
         }
@@ -90,6 +95,7 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
             let reached = reach(&global, Otherwise::Fail).await?;
             node::stop(&reached.host, &global, show).await?;
         }
+        Verb::Whoami => node::whoami(&reach(&global, Otherwise::Fail).await?.host, show).await?,
         Verb::Status => node::status(&reach(&global, Otherwise::Fail).await?.host, show).await?,
         Verb::Cluster(Cluster::Skip { group }) => {
             node::skip(&reach(&global, Otherwise::Fail).await?.host, group, show).await?;
@@ -108,7 +114,8 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
 /// The verbs that need a node, whichever.
 async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show: Show) -> Result<()> {
     match verb {
-        Verb::Publish { what, path } => modules::publish(host, &what, path.as_deref(), show).await,
+        Verb::Publish(publish) => modules::publish(host, &publish, show).await,
+        Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
         Verb::Call(call) => calls::call(host, &call, calls::Kind::Reducer, global.within, show).await,
         Verb::Query(call) => calls::call(host, &call, calls::Kind::Query, global.within, show).await,
@@ -124,6 +131,7 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         Verb::Get { path } => names::get(host, &path, show).await,
         Verb::Set { path, value, expect } => names::set(host, &path, &value, expect.as_deref(), show).await,
         Verb::Ls { path } => names::ls(host, &path, show).await,
+        Verb::Tree { path } => names::tree(host, &path, show).await,
         Verb::Mount { path, code } => names::mount(host, &path, &code, show).await,
         Verb::Unmount { path } => names::unmount(host, &path, show).await,
         Verb::Rm { path, yes } => names::rm(host, &path, yes, show).await,
@@ -132,8 +140,12 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         | Verb::Build(_)
         | Verb::Start(_)
         | Verb::Limits
+        | Verb::Help { .. }
+        | Verb::Completion { .. }
+        | Verb::Man { .. }
         | Verb::Stop
         | Verb::Status
+        | Verb::Whoami
         | Verb::Cluster(_)
         | Verb::ChildCompile
         | Verb::ChildTry { .. } => Ok(()),

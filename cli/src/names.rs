@@ -1,9 +1,9 @@
-//! The verbs on names: ls, get, set, mount, unmount, rm.
+//! The verbs on names: ls, tree, get, set, mount, unmount, rm.
 
 use crate::json::content_hash;
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
-use isx_iface::anchor::{AnchorStub, EntryKind, MountLimits};
+use isx_iface::anchor::{AnchorStub, Entry, EntryKind, MountLimits};
 use isx_iface::{Anchor, Host, HostStub};
 use isx_row::{Bytes, Code, Error, SessionId, Time};
 use serde_json::{Value as Json, json};
@@ -30,25 +30,61 @@ pub fn session() -> Result<SessionId> {
 
 /// `isx ls`.
 pub async fn ls(host: &HostStub, path: &str, show: Show) -> Result<()> {
+    let children = children(&walk(host, path).await?).await?;
+    let records: Vec<Json> = children.iter().map(|entry| entry_json(&entry.name, entry)).collect();
+    Ok(show.table(&["name", "kind", "value"], &records)?)
+}
+
+/// `isx tree`.
+pub async fn tree(host: &HostStub, path: &str, show: Show) -> Result<()> {
     let anchor = walk(host, path).await?;
-    let mut after = None;
-    let mut records = Vec::new();
-    loop {
-        let page = anchor.ls(after).await?;
-        records.extend(page.entries.iter().map(|entry| {
-            let kind = match entry.kind {
-                EntryKind::Home => "home",
-                EntryKind::Anchor => "anchor",
-                EntryKind::Mount => "mount",
-            };
-            json!({ "name": entry.name, "kind": kind, "value": entry.value })
-        }));
-        after = page.next;
-        if after.is_none() {
-            break;
+    let root = path.trim_end_matches('/').to_string();
+    if !show.json {
+        show.one(|| path.to_string(), || Json::Null)?;
+    }
+    // What is still to be shown, the next last.
+    let mut rest: Vec<(String, usize, Entry)> = Vec::new();
+    let below = |entries: Vec<Entry>, path: &str, depth: usize, rest: &mut Vec<_>| {
+        rest.extend(entries.into_iter().rev().map(|entry| (format!("{path}/{}", entry.name), depth, entry)));
+    };
+    below(children(&anchor).await?, &root, 1, &mut rest);
+    while let Some((path, depth, entry)) = rest.pop() {
+        let note = match entry.kind {
+            EntryKind::Mount => " (mount)",
+            EntryKind::Home => " (home)",
+            EntryKind::Anchor => "",
+        };
+        show.one(|| format!("{}{}{note}", "  ".repeat(depth), entry.name), || entry_json(&path, &entry))?;
+        match host.walk(path.clone()).await {
+            Ok(anchor) => below(children(&anchor).await?, &path, depth + 1, &mut rest),
+            // It was removed meanwhile, or is not ours to see.
+            Err(error) if error.code == Code::NotFound => {}
+            Err(error) => return Err(anyhow::Error::new(error).context(path)),
         }
     }
-    Ok(show.table(&["name", "kind", "value"], &records)?)
+    Ok(())
+}
+
+/// The children of an anchor, by name.
+async fn children(anchor: &AnchorStub) -> Result<Vec<Entry>> {
+    let (mut after, mut children) = (None, Vec::new());
+    loop {
+        let page = anchor.ls(after).await?;
+        children.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            return Ok(children);
+        }
+    }
+}
+
+fn entry_json(name: &str, entry: &Entry) -> Json {
+    let kind = match entry.kind {
+        EntryKind::Home => "home",
+        EntryKind::Anchor => "anchor",
+        EntryKind::Mount => "mount",
+    };
+    json!({ "name": name, "kind": kind, "value": entry.value })
 }
 
 /// `isx get`.

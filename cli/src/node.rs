@@ -1,4 +1,4 @@
-//! The verbs on nodes: start, stop, status, cluster skip.
+//! The verbs on nodes: start, stop, status, whoami, cluster skip.
 
 use crate::arguments::{Global, Start};
 use crate::reach::{Kept, run_node};
@@ -14,6 +14,24 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a stopping node is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// `isx whoami`.
+pub async fn whoami(host: &HostStub, show: Show) -> Result<()> {
+    let who = host.whoami().await?;
+    let rights = if who.owner { "owner" } else { "public" };
+    Ok(show.one(
+        || {
+            format!(
+                "principal  {}\npeer       {}\nrights     {rights}\nnode       {} ({}), isx {}",
+                who.principal, who.peer, who.alias, who.node, who.version
+            )
+        },
+        || {
+            json!({ "principal": who.principal.to_string(), "peer": who.peer, "rights": rights,
+                    "node": who.node, "alias": who.alias, "version": who.version })
+        },
+    )?)
+}
 
 /// `isx start`: runs until it is stopped, by `isx stop` or a signal.
 pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {

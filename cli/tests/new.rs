@@ -40,6 +40,23 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     assert_eq!(well(&stage, &project, &["call", "/self/greeter", "greet", "ada"]).trim(), "good day, ada");
     assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2");
 
+    // What differs is said first, and what would lose rows is refused.
+    let changed = |change: &dyn Fn(&str) -> String| {
+        let text = std::fs::read_to_string(&source).expect("the module");
+        std::fs::write(&source, change(&text)).expect("the module");
+    };
+    changed(&|text| text.replace("fn count(ctx", "fn times(ctx"));
+    let planned = say(&stage, &project, &["publish", "module", "--dry-run"]);
+    assert!(planned.stdout.starts_with("would upgrade /self/greeter"), "{}", planned.stdout);
+    for line in ["- query count (callers", "+ query times(name: string) -> u64 (data is kept)"] {
+        assert!(planned.stderr.contains(line), "{}", planned.stderr);
+    }
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2", "nothing was changed");
+    changed(&|text| text.replace("    /// Numbered on insert.\n    #[primary_key(auto_inc)]", "    #[primary_key]"));
+    let refused = say(&stage, &project, &["publish", "module"]);
+    assert!(refused.code == 125 && refused.stderr.contains("incompatible"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("table greeting: its primary key or numbering differs"), "{}", refused.stderr);
+
     let wrong = say(&stage, &project, &["publish", "rom"]);
     assert!(wrong.code == 125 && wrong.stderr.contains("run it with `isx run`"), "{}", wrong.stderr);
     let again = say(&stage, &here, &["new", "greeter"]);
