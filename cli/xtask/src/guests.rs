@@ -1,11 +1,12 @@
-//! Guests: the shipped modules and ROMs, built by the `isx` of this workspace as a user would build his own.
+//! Guests: the shipped modules and ROMs and the SDK's own probe, built by the `isx` of this workspace as a user would build
+//! his own.
 
 use crate::setup;
 use crate::steps::{Steps, cargo, command, isx, target};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// A shipped guest and the guests it embeds, which must be built before it.
+/// A guest and the guests it embeds, which must be built before it.
 struct Guest {
     package: &'static str,
     folder: &'static str,
@@ -15,6 +16,7 @@ struct Guest {
 /// In the order of building.
 const GUESTS: &[Guest] = &[
     Guest { package: "tally", folder: "stdlib/tally", embeds: &[] },
+    Guest { package: "probe", folder: "sdk/guest/tests/probe", embeds: &[] },
     Guest { package: "wordcount", folder: "rom/wordcount", embeds: &["tally"] },
 ];
 

@@ -53,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("isx", &["isx-node", "isx-client", "isx-rom-host", "isx-iface", "isx-exec", "isx-port"]),
     ("xtask", &[]),
+    ("probe", &["isx-sdk"]),
     ("tally", &["isx-sdk"]),
     ("wordcount", &["isx-sdk"]),
 ];

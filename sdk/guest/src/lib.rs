@@ -60,7 +60,9 @@ mod module;
 pub mod rom;
 
 #[cfg(not(target_os = "wasi"))]
-pub use module::{Db, Failure, Handle, Key, QueryContext, Read, ReducerContext, Rows, Table, Write, log, refused};
+pub use module::{
+    Db, Failed, Failure, Handle, Key, QueryContext, Read, ReducerContext, Rows, Table, Write, log, refused,
+};
 
 #[doc(no_inline)]
 pub use isx_row::{Bytes, Code, ContentHash, Error, Locator, Principal, SessionId, Span, Time, Typed, Uuid};
@@ -96,7 +98,7 @@ pub use isx_macros::table;
 /// Makes a function a reducer: one transaction, deterministic, rolled back wholly when it fails.
 ///
 /// Its first argument is `ctx: &ReducerContext`; the others are owned values. It returns nothing, a value, or a `Result`
-/// with [`Error`] or an error of its own ([`derive@Failure`]). Private unless `public`.
+/// with [`Error`], an error of its own ([`derive@Failure`]) or either ([`Failed`]). Private unless `public`.
 ///
 /// `on = "init"` (the mount was created), `on = "greeting.insert"`, `.update`, `.delete` (a row of an own table changed, in
 /// the same transaction) make it a hook, called by nothing else; its arguments are `row`, or `old` and `new`.
@@ -113,7 +115,8 @@ pub use isx_macros::query;
 /// explicit tags: `#[tag(1)]`.
 pub use isx_macros::Typed;
 
-/// Makes a type with `#[derive(isx::Typed)]` an error that reducers and queries may return.
+/// Makes a type with `#[derive(isx::Typed)]` an error that reducers and queries may return: alone, or as [`Failed`] of it
+/// where `?` is to take the errors of tables too.
 pub use isx_macros::Failure;
 
 /// What the macros expand to; nothing to write by hand.

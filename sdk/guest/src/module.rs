@@ -4,21 +4,23 @@
 pub mod bindings;
 mod call;
 mod context;
+mod failure;
 mod key;
 pub mod log;
 mod rows;
 mod table;
 
-pub use call::{Failure, refused};
 pub use context::{QueryContext, ReducerContext};
+pub use failure::{Failed, Failure, refused};
 pub use key::Key;
 pub use rows::Rows;
 pub use table::{Db, Handle, Read, Table, Write};
 
 /// What the expansions of module macros call.
 pub mod rt {
-    pub use super::bindings::{self, Failure as Failed, Guest, export_module as export};
-    pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end, typed_failure};
+    pub use super::bindings::{self, Failure as Refused, Guest, export_module as export};
+    pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end};
+    pub use super::failure::{BecomesOwn, typed_failure};
     pub use super::table::{Index, Number};
     pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
 

@@ -1,8 +1,8 @@
 //! A module as a guest writes it: what its items declare, and how its functions are called. Tables need a host.
 
 use expect_test::expect;
-use isx::__rt::{Failed, Record, call, inventory};
-use isx::{Bytes, Error, Handle, Principal, QueryContext, ReducerContext, Time};
+use isx::__rt::{Record, Refused, call, inventory};
+use isx::{Bytes, Code, Error, Failed, Handle, Principal, QueryContext, ReducerContext, Time};
 use isx_row::schema::Schema;
 use isx_row::typed::{decode_answer, encode_arguments};
 
@@ -79,6 +79,16 @@ fn choose(_ctx: &ReducerContext, pair: Pair, mood: Option<Mood>) -> Result<Vec<M
         (0, _) => Err(Refusal::NotToday),
         (count, None) => Err(Refusal::TooMany { count: count.into() }),
         (count, Some(mood)) => Ok(vec![mood; count as usize]),
+    }
+}
+
+#[isx::reducer(reads())]
+fn either(_ctx: &ReducerContext, whose: u8) -> Result<u8, Failed<Refusal>> {
+    match whose {
+        0 => Ok(0),
+        1 => Err(Refusal::TooMany { count: 1 })?,
+        2 => Err(Error::new(Code::Limit, "the mount is full"))?,
+        _ => Err(isx::refused("with a text only"))?,
     }
 }
 
@@ -160,6 +170,9 @@ fn the_schema_is_what_the_items_say() {
           or Enum([Variant { name: "not_today", tag: 1, fields: [] }, Variant { name: "too_many", tag: 2, fields: [Field { name: "count", ty: U64 }] }])
         reducer double public=true ["n"]
           None None
+        reducer either public=false ["whose"]
+          None Some(Access { reads: [], inserts: [], updates: [], deletes: [] })
+          or Enum([Variant { name: "not_today", tag: 1, fields: [] }, Variant { name: "too_many", tag: 2, fields: [Field { name: "count", ty: U64 }] }])
         reducer every_way_to_change public=false []
           None None
         reducer fill public=false []
@@ -170,7 +183,7 @@ fn the_schema_is_what_the_items_say() {
         query nothing public=true Some(["greeting"])"#]].assert_eq(&lines.join("\n"));
 }
 
-fn run<A: isx::Typed, T: isx::Typed>(name: &str, arguments: A) -> Result<T, Failed> {
+fn run<A: isx::Typed, T: isx::Typed>(name: &str, arguments: A) -> Result<T, Refused> {
     call(name, &encode_arguments(&arguments).expect("they encode"))
         .map(|answer| decode_answer(&answer).expect("it decodes"))
 }
@@ -179,8 +192,8 @@ fn run<A: isx::Typed, T: isx::Typed>(name: &str, arguments: A) -> Result<T, Fail
 fn functions_are_found_by_name() {
     assert_eq!(run::<_, u64>("double", (21_u64,)).unwrap(), 42);
     run::<_, ()>("fill", ()).unwrap();
-    assert!(matches!(call("doubl", &[]), Err(Failed::Absent)));
-    assert!(matches!(call("", &[]), Err(Failed::Absent)));
+    assert!(matches!(call("doubl", &[]), Err(Refused::Absent)));
+    assert!(matches!(call("", &[]), Err(Refused::Absent)));
 }
 
 #[test]
@@ -196,19 +209,30 @@ fn arguments_and_answers_are_canonical() {
 fn hostile_arguments_are_refused() {
     let good = encode_arguments(&(21_u64,)).unwrap();
     for bad in [&[][..], &[0], &[1, 0], &good[..9], &[&good[..], &[0]].concat(), &[0xff; 64]] {
-        let Err(Failed::Fault(fault)) = call("double", bad) else { panic!("accepted {bad:?}") };
-        assert_eq!(fault.code, isx::Code::BadArguments as u16);
+        let Err(Refused::Fault(fault)) = call("double", bad) else { panic!("accepted {bad:?}") };
+        assert_eq!(fault.code, Code::BadArguments as u16);
     }
 }
 
 #[test]
 fn errors_keep_their_type() {
-    let Err(Failed::Application(refusal)) = run::<_, Vec<Mood>>("choose", (Pair(5, String::new()), None::<Mood>))
+    let Err(Refused::Application(refusal)) = run::<_, Vec<Mood>>("choose", (Pair(5, String::new()), None::<Mood>))
     else {
         panic!("no refusal")
     };
     assert_eq!(refusal.text, "too many");
     assert_eq!(decode_answer::<Refusal>(&refusal.detail), Ok(Refusal::TooMany { count: 5 }));
-    let Err(Failed::Application(refusal)) = run::<_, ()>("nothing", ()) else { panic!("no refusal") };
+    let Err(Refused::Application(refusal)) = run::<_, ()>("nothing", ()) else { panic!("no refusal") };
     assert_eq!((refusal.text.as_str(), refusal.detail.as_slice()), ("not today", &[][..]));
+}
+
+#[test]
+fn an_own_error_and_the_systems_stay_apart() {
+    assert_eq!(run::<_, u8>("either", (0_u8,)).unwrap(), 0);
+    let Err(Refused::Application(own)) = run::<_, u8>("either", (1_u8,)) else { panic!("not its own") };
+    assert_eq!(decode_answer::<Refusal>(&own.detail), Ok(Refusal::TooMany { count: 1 }));
+    let Err(Refused::Fault(fault)) = run::<_, u8>("either", (2_u8,)) else { panic!("no fault") };
+    assert_eq!((fault.code, fault.text.as_str()), (Code::Limit as u16, "the mount is full"));
+    let Err(Refused::Application(text)) = run::<_, u8>("either", (3_u8,)) else { panic!("no refusal") };
+    assert_eq!((text.text.as_str(), text.detail.as_slice()), ("with a text only", &[][..]));
 }

@@ -452,4 +452,13 @@ fn types_are_checked() {
         )),
         "write `String`",
     );
+    check(
+        typed::derive_failure(quote!(
+            enum Refusal<T> {
+                #[tag(1)]
+                Other(T),
+            }
+        )),
+        "write the types out",
+    );
 }

@@ -36,6 +36,9 @@ pub fn derive(item: TokenStream) -> Result<TokenStream> {
 /// Expands `#[derive(isx::Failure)]`.
 pub fn derive_failure(item: TokenStream) -> Result<TokenStream> {
     let input: DeriveInput = syn::parse2(item)?;
+    if !input.generics.params.is_empty() {
+        return Err(Error::new(input.generics.span(), "an error of a module has no parameters; write the types out"));
+    }
     let ident = &input.ident;
     let text = match &input.data {
         Data::Enum(data) => {
@@ -56,9 +59,25 @@ pub fn derive_failure(item: TokenStream) -> Result<TokenStream> {
             const __DESC: ::core::option::Option<&'static ::isx::__rt::TypeDesc> =
                 ::core::option::Option::Some(<Self as ::isx::Typed>::DESC);
 
-            fn __fail(self) -> ::isx::__rt::Failed {
+            fn __fail(self) -> ::isx::__rt::Refused {
                 let text = #text;
                 ::isx::__rt::typed_failure(self, text)
+            }
+        }
+
+        impl ::core::convert::From<#ident> for ::isx::Failed<#ident> {
+            fn from(error: #ident) -> Self {
+                Self::Own(error)
+            }
+        }
+
+        // Never there: where `?` would need it, the compiler says what to do instead. The lifetime makes it wait until then.
+        impl<'never> ::core::convert::From<::isx::Error> for #ident
+        where
+            &'never #ident: ::isx::__rt::BecomesOwn,
+        {
+            fn from(_: ::isx::Error) -> Self {
+                match <&'never #ident as ::isx::__rt::BecomesOwn>::never() {}
             }
         }
     })

@@ -3,12 +3,12 @@
 //! `#[isx::reducer]` and `#[isx::query]` register their functions before the first call (`inventory`, by the module's
 //! start-up code), so that no list is kept by hand.
 
-use crate::module::bindings::Failure as Failed;
-use crate::module::bindings::isx::module::types::{Fault, Refusal};
+use crate::module::bindings::Failure as Refused;
+use crate::module::bindings::isx::module::types::Fault;
+use crate::module::failure::{Failure, fault_of};
 use isx_row::codec::{CodecError, RecordReader, split_version};
-use isx_row::desc::TypeDesc;
 use isx_row::typed::encode_answer;
-use isx_row::{Code, Error, Typed};
+use isx_row::{Code, Typed};
 
 /// A reducer or query as its macro registers it.
 #[derive(Debug)]
@@ -22,44 +22,7 @@ pub struct Function {
 inventory::collect!(Function);
 
 /// What a call gives to the host.
-pub type Outcome = Result<Vec<u8>, Failed>;
-
-/// What reducers and queries may fail with.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no error that a reducer or query may return",
-    note = "return `isx::Error`, or put `#[derive(isx::Typed, isx::Failure)]` on your own error"
-)]
-pub trait Failure {
-    /// Its type, where it is the module's own.
-    #[doc(hidden)]
-    const __DESC: Option<&'static TypeDesc>;
-    #[doc(hidden)]
-    fn __fail(self) -> Failed;
-}
-
-impl Failure for Error {
-    const __DESC: Option<&'static TypeDesc> = None;
-
-    fn __fail(self) -> Failed {
-        match self.code {
-            Code::Application => Failed::Application(Refusal { detail: Vec::new(), text: self.text }),
-            code => Failed::Fault(Fault { code: code as u16, text: self.text }),
-        }
-    }
-}
-
-/// The module's own refusal, with a text for people: rolls the call back.
-pub fn refused(text: impl Into<String>) -> Error {
-    Error::new(Code::Application, text)
-}
-
-/// A typed error as its `Failure` reports it: encoded like an answer.
-pub fn typed_failure<E: Typed>(error: E, text: &str) -> Failed {
-    match encode_answer(error) {
-        Ok(detail) => Failed::Application(Refusal { detail, text: text.to_owned() }),
-        Err(error) => fault_of(error),
-    }
-}
+pub type Outcome = Result<Vec<u8>, Refused>;
 
 /// What a function's `Result` is made of.
 pub trait Returned {
@@ -89,7 +52,7 @@ pub fn call(name: &str, arguments: &[u8]) -> Outcome {
     report_panics();
     match inventory::iter::<Function>().find(|function| function.name == name) {
         Some(function) => (function.run)(arguments),
-        None => Err(Failed::Absent),
+        None => Err(Refused::Absent),
     }
 }
 
@@ -108,7 +71,7 @@ fn report_panics() {
 ///
 /// # Errors
 /// `bad_arguments`, here and below. The host has checked the arguments against the schema: this is the second lock.
-pub fn arguments(bytes: &[u8], slots_bytes: usize) -> Result<RecordReader<'_>, Failed> {
+pub fn arguments(bytes: &[u8], slots_bytes: usize) -> Result<RecordReader<'_>, Refused> {
     match split_version(bytes) {
         Ok((0, record)) => RecordReader::new(record, slots_bytes).map_err(bad_arguments),
         Ok(_) => Err(bad_arguments(CodecError::NotCanonical("arguments have version 0"))),
@@ -120,7 +83,7 @@ pub fn arguments(bytes: &[u8], slots_bytes: usize) -> Result<RecordReader<'_>, F
 ///
 /// # Errors
 /// As [`arguments`].
-pub fn argument<T: Typed>(record: &mut RecordReader<'_>) -> Result<T, Failed> {
+pub fn argument<T: Typed>(record: &mut RecordReader<'_>) -> Result<T, Refused> {
     record.member().map_err(bad_arguments)
 }
 
@@ -128,19 +91,10 @@ pub fn argument<T: Typed>(record: &mut RecordReader<'_>) -> Result<T, Failed> {
 ///
 /// # Errors
 /// As [`arguments`].
-pub fn end(record: RecordReader<'_>) -> Result<(), Failed> {
+pub fn end(record: RecordReader<'_>) -> Result<(), Refused> {
     record.end().map_err(bad_arguments)
 }
 
-/// The host's fault as an error.
-pub fn error_of(fault: Fault) -> Error {
-    Error::new(Code::from_number(fault.code).unwrap_or(Code::Unsupported), fault.text)
-}
-
-fn bad_arguments(error: CodecError) -> Failed {
-    Failed::Fault(Fault { code: Code::BadArguments as u16, text: error.to_string() })
-}
-
-fn fault_of(error: CodecError) -> Failed {
-    Error::from(error).__fail()
+fn bad_arguments(error: CodecError) -> Refused {
+    Refused::Fault(Fault { code: Code::BadArguments as u16, text: error.to_string() })
 }

@@ -2,7 +2,7 @@
 
 use crate::limits::{CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX};
 use crate::module::bindings::isx::module::tables as host;
-use crate::module::call::error_of;
+use crate::module::failure::error_of;
 use crate::module::table::{Table, decode_row};
 use isx_row::{Code, Error};
 use std::fmt;

@@ -4,7 +4,7 @@
 //! the host in the canonical encoding; scans come in chunks.
 
 use crate::module::bindings::isx::module::tables as host;
-use crate::module::call::error_of;
+use crate::module::failure::error_of;
 use crate::module::key::Key;
 use crate::module::rows::Rows;
 use isx_row::{Code, Error, Typed};

@@ -1,0 +1,66 @@
+//! A mount of the module `probe`.
+
+use isx_exec::{Exec, Ports};
+use isx_row::schema::Schema;
+use isx_row::typed::{decode_answer, encode_arguments};
+use isx_row::{ContentHash, Principal, Signature, Time, Typed};
+use isx_store::{Cause, Database, EntryContext, Executed, Executor, Invocation};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// An executor that has the module, and a mount of it.
+pub struct Mount {
+    pub exec: Exec,
+    pub code: ContentHash,
+    pub root: Database,
+    /// Log time of the next entry.
+    pub time: Time,
+}
+
+impl Mount {
+    /// A mount without rows.
+    pub fn new() -> Self {
+        let exec = Exec::new(Ports::here()).unwrap();
+        let (code, schema) = exec.add(&component()).unwrap();
+        Self { exec, code, root: Database::new(schema).unwrap(), time: Time(1_000_000) }
+    }
+
+    pub fn schema(&self) -> Arc<Schema> {
+        self.exec.schema(&self.code).unwrap()
+    }
+
+    /// Runs a reducer in an entry of its own.
+    pub fn execute<A: Typed>(&mut self, name: &str, arguments: &A) -> Executed {
+        let arguments = encode_arguments(arguments).unwrap();
+        let entry = EntryContext { time: self.time, seed: [9; 32] };
+        self.exec.execute(&self.code, &mut self.root, &entry, &[call(name, &arguments)]).unwrap().remove(0)
+    }
+
+    /// Runs a reducer that must answer.
+    pub fn reduce<A: Typed, T: Typed>(&mut self, name: &str, arguments: A) -> T {
+        decode_answer(&self.execute(name, &arguments).outcome.unwrap()).unwrap()
+    }
+}
+
+fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
+    Invocation {
+        cause: Cause::Call,
+        name,
+        signature: Signature::ANY,
+        arguments,
+        caller: Principal([5; 32]),
+        trusted: false,
+        session: None,
+        place: 0,
+        fuel_max: isx_exec::limits::CALL_FUEL_DEFAULT,
+    }
+}
+
+fn component() -> Vec<u8> {
+    let folder = std::env::var_os("ISX_GUESTS").map(PathBuf::from).unwrap_or_else(|| {
+        let test = std::env::current_exe().unwrap();
+        test.ancestors().nth(3).unwrap().join("guests")
+    });
+    let file = folder.join("probe.wasm");
+    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests` first", file.display()))
+}
