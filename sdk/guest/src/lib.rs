@@ -90,6 +90,9 @@ pub use isx_macros::main;
 /// On a column: `#[primary_key]` (several make one key, in order), `#[primary_key(auto_inc)]` (a 0 is numbered on insert),
 /// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`.
 ///
+/// A column that the table gets later stands behind the others, with what older rows have in it: `#[default(0)]`, a literal.
+/// Rows are not touched; they are read as if the column had always been there.
+///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
 /// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`. In another Rust module, import the
 /// trait that gives it: `use tables::GreetingDb;`.

@@ -6,6 +6,7 @@ mod call;
 mod context;
 mod failure;
 mod key;
+pub mod literal;
 pub mod log;
 mod rows;
 mod table;
@@ -21,6 +22,7 @@ pub mod rt {
     pub use super::bindings::{self, Failure as Refused, Guest, export_module as export};
     pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end};
     pub use super::failure::{BecomesOwn, typed_failure};
+    pub use super::literal;
     pub use super::table::{Index, Number};
     pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
 

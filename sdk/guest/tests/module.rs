@@ -39,6 +39,38 @@ struct Wave {
     by: Principal,
 }
 
+#[isx::table]
+struct Grown {
+    #[primary_key]
+    id: u64,
+    name: String,
+    #[default(-5)]
+    rank: i16,
+    #[default("none")]
+    #[index(btree)]
+    note: String,
+    #[default(Some(2.5))]
+    share: Option<f64>,
+    #[default([])]
+    moods: Vec<Mood>,
+    #[default(Level::High)]
+    level: Level,
+    #[default(Some(Level::Low))]
+    before: Option<Level>,
+    #[default(Time(7))]
+    at: Time,
+    #[default(b"\x01")]
+    data: Bytes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, isx::Typed)]
+enum Level {
+    #[tag(1)]
+    Low,
+    #[tag(258)]
+    High,
+}
+
 #[derive(Clone, Debug, PartialEq, isx::Typed)]
 enum Mood {
     #[tag(7)]
@@ -134,7 +166,10 @@ fn the_schema_is_what_the_items_say() {
         let mut line = format!("table {} {:?} public={}", table.name, table.kind, table.public);
         line += &format!(" key={:?} auto_inc={:?}", table.primary_key, table.auto_inc);
         lines.push(line);
-        lines.extend(table.columns.iter().map(|column| format!("  {}: {:?}", column.name, column.ty)));
+        lines.extend(table.columns.iter().map(|column| {
+            let default = column.default.as_ref().map(|default| format!(" since {} as {default:?}", column.since));
+            format!("  {}: {:?}{}", column.name, column.ty, default.unwrap_or_default())
+        }));
         lines.extend(table.indexes.iter().map(|index| format!("  {index:?}")));
     }
     for reducer in &schema.reducers {
@@ -155,6 +190,18 @@ fn the_schema_is_what_the_items_say() {
           mood: Enum([Variant { name: "very_sad", tag: 2, fields: [Field { name: "because", ty: String }] }, Variant { name: "between", tag: 3, fields: [Field { name: "_0", ty: U8 }, Field { name: "_1", ty: U8 }] }, Variant { name: "happy", tag: 7, fields: [] }])
           Index { name: "name", columns: [1], kind: Btree, unique: false }
           Index { name: "text", columns: [2], kind: Btree, unique: true }
+        table grown Durable public=false key=[0] auto_inc=None
+          id: U64
+          name: String
+          rank: I16 since 2 as [251, 255]
+          note: String since 3 as [110, 111, 110, 101]
+          share: Option(F64) since 4 as [1, 0, 0, 0, 0, 0, 0, 4, 64]
+          moods: List(Enum([Variant { name: "very_sad", tag: 2, fields: [Field { name: "because", ty: String }] }, Variant { name: "between", tag: 3, fields: [Field { name: "_0", ty: U8 }, Field { name: "_1", ty: U8 }] }, Variant { name: "happy", tag: 7, fields: [] }])) since 5 as [0, 0, 0, 0]
+          level: Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }]) since 6 as [2, 1]
+          before: Option(Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }])) since 7 as [1, 1, 0]
+          at: Time since 8 as [7, 0, 0, 0, 0, 0, 0, 0]
+          data: Bytes since 9 as [1]
+          Index { name: "note", columns: [3], kind: Btree, unique: false }
         table placed Durable public=false key=[0, 1] auto_inc=None
           x: I32
           y: I32

@@ -7,6 +7,7 @@
 //! Knows nothing of the host side. Documented, with examples, where the SDK re-exports it.
 
 mod attributes;
+mod default;
 mod embed;
 mod function;
 #[cfg(test)]

@@ -383,6 +383,82 @@ fn rows_are_checked() {
 }
 
 #[test]
+fn defaults_are_checked() {
+    let with = |default: TokenStream| {
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: u64,
+                #default
+                more: u64,
+            }
+        )
+    };
+    for good in [
+        quote!(5),
+        quote!(-5),
+        quote!(1.5),
+        quote!(-1.5),
+        quote!(true),
+        quote!("text"),
+        quote!(b"bytes"),
+        quote!(None),
+        quote!(Some(5)),
+        quote!([]),
+        quote!(Time(0)),
+        quote!(isx::Span(5)),
+        quote!(Mood::Happy),
+    ] {
+        row(quote!(), with(quote!(#[default(#good)])), "");
+    }
+    row(quote!(), with(quote!(#[default])), "say what older rows have");
+    row(quote!(), with(quote!(#[default()])), "say what older rows have");
+    row(quote!(), with(quote!(#[default(5, 6)])), "say what older rows have");
+    row(quote!(), with(quote!(#[default(5)] #[default(6)])), "delete one");
+    row(quote!(), with(quote!(#[default(5u64)])), "write the number without `u64`");
+    row(quote!(), with(quote!(#[default(1e999)])), "a default is finite");
+    for bad in [quote!(MAX), quote!(now()), quote!(2 + 3), quote!('c'), quote!([1]), quote!(Some()), quote!(-MAX)] {
+        row(quote!(), with(quote!(#[default(#bad)])), "a default is a literal");
+    }
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                #[primary_key]
+                id: u64,
+                #[default(5)]
+                more: u64,
+                last: u64,
+            }
+        ),
+        "move it to the end",
+    );
+    row(
+        quote!(),
+        quote!(
+            struct Row {
+                more: u64,
+                #[primary_key]
+                #[default(5)]
+                id: u64,
+            }
+        ),
+        "was there from the start",
+    );
+    row(
+        quote!(),
+        quote!(
+            #[default(5)]
+            struct Row {
+                #[primary_key]
+                id: u64,
+            }
+        ),
+        "this stands on a column",
+    );
+}
+
+#[test]
 fn types_are_checked() {
     let ok = quote!(
         enum Mood {

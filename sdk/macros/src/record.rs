@@ -1,12 +1,12 @@
 //! The schema records that expansions carry: constants that the compiler turns into bytes of the section `isx:schema`.
 
+use crate::default;
 use crate::function::{Argument, Kind};
-use crate::table::Table;
+use crate::table::{Default, Table};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-
-/// The version of every table: columns added later, which would raise it, can not be declared yet.
-pub const TABLE_VERSION: u16 = 1;
+use quote::{format_ident, quote, quote_spanned};
+use syn::Type;
+use syn::spanned::Spanned;
 
 /// The record of the module itself.
 pub fn module(public: bool) -> TokenStream {
@@ -23,13 +23,16 @@ pub fn module(public: bool) -> TokenStream {
 pub fn table(table: &Table) -> TokenStream {
     let Table { name, public, .. } = table;
     let kind = format_ident!("{}", table.kind);
-    let columns = table.columns.iter().map(|column| {
-        let (name, ty) = (&column.name, &column.ty);
+    let version = table.version();
+    let columns = table.columns.iter().enumerate().map(|(position, column)| {
+        let (name, ty, since) = (&column.name, &column.ty, table.since(position));
+        let default = table.defaults.iter().find(|default| default.column == position);
+        let default = option(default.map(|default| default_bytes(default, ty)));
         quote!(::isx::__rt::record::ColumnDesc {
             name: #name,
             ty: <#ty as ::isx::Typed>::DESC,
-            default: ::core::option::Option::None,
-            since: #TABLE_VERSION,
+            default: #default,
+            since: #since,
         })
     });
     let primary_key = positions(&table.primary_key);
@@ -49,13 +52,27 @@ pub fn table(table: &Table) -> TokenStream {
             name: #name,
             kind: ::isx::__rt::TableKind::#kind,
             public: #public,
-            version: #TABLE_VERSION,
+            version: #version,
             columns: &[#(#columns),*],
             primary_key: #primary_key,
             auto_inc: #auto_inc,
             indexes: &[#(#indexes),*],
         })
     })
+}
+
+/// The bytes of a default. The compiler says at its place in the source what is no value of the column's type.
+fn default_bytes(default: &Default, ty: &Type) -> TokenStream {
+    let Default { expression, literal, .. } = default;
+    // A variant is known to the schema by its name alone: that it is this type's is Rust's to check.
+    let variant = default::names_variant(expression).then(|| quote!(const _: #ty = #expression;));
+    quote_spanned! {expression.span()=> {
+        #variant
+        const LITERAL: ::isx::__rt::literal::Literal = #literal;
+        const BYTES: [u8; ::isx::__rt::literal::len(<#ty as ::isx::Typed>::DESC, &LITERAL)] =
+            ::isx::__rt::literal::bytes(<#ty as ::isx::Typed>::DESC, &LITERAL);
+        &BYTES as &[u8]
+    }}
 }
 
 /// What the record of a reducer or query says.

@@ -1,13 +1,14 @@
 //! `#[isx::table]`: checks a row's struct, declares the table in the schema and makes its typed handle.
 
 use crate::attributes::{Settings, name_in, name_of, snake_name_of};
+use crate::default;
 use crate::function::refuse_borrowed;
 use crate::record;
 use crate::typed::{self, Part};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Fields, Ident, ItemStruct, Member, Result, Type, Visibility};
+use syn::{Attribute, Error, Expr, Fields, Ident, ItemStruct, Member, Result, Type, Visibility};
 
 /// A secondary index.
 pub struct Index {
@@ -21,6 +22,16 @@ pub struct Index {
     pub unique: bool,
 }
 
+/// What older rows have in a column.
+pub struct Default {
+    /// The column, by position.
+    pub column: usize,
+    /// As it is written.
+    pub expression: Expr,
+    /// The SDK's `Literal` of it.
+    pub literal: TokenStream,
+}
+
 /// A checked table.
 pub struct Table {
     /// As the schema names it.
@@ -31,12 +42,29 @@ pub struct Table {
     pub public: bool,
     /// In the order of the struct.
     pub columns: Vec<Part>,
+    /// What older rows have in columns added later, by position, ascending.
+    pub defaults: Vec<Default>,
     /// By position.
     pub primary_key: Vec<usize>,
     /// By position.
     pub auto_inc: Option<usize>,
     /// Sorted by name.
     pub indexes: Vec<Index>,
+}
+
+impl Table {
+    /// The table version that introduced a column: the columns behind the last one without a default came one by one, and
+    /// none can come before it any more. So a version stays a column's for ever, and nobody has to count.
+    pub fn since(&self, column: usize) -> u16 {
+        let columns = 0..self.columns.len();
+        let last = columns.rev().find(|position| self.defaults.iter().all(|default| default.column != *position));
+        1 + column.saturating_sub(last.unwrap_or_default()) as u16
+    }
+
+    /// The version of the table: that of its last column.
+    pub fn version(&self) -> u16 {
+        self.since(self.columns.len().saturating_sub(1))
+    }
 }
 
 /// Expands the attribute with its `settings` on `item`.
@@ -82,6 +110,7 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
         kind: if event { "Event" } else { "Durable" },
         public,
         columns: Vec::new(),
+        defaults: Vec::new(),
         primary_key: Vec::new(),
         auto_inc: None,
         indexes: Vec::new(),
@@ -93,12 +122,12 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
         let Some(ident) = field.ident.clone() else { continue };
         refuse_borrowed(&field.ty)?;
         let column = Part { name: name_of(&ident)?, member: Member::Named(ident), ty: field.ty.clone() };
-        for attribute in take_attributes(&mut field.attrs, &["primary_key", "auto_inc", "index", "unique"]) {
+        for attribute in take_attributes(&mut field.attrs, &["primary_key", "auto_inc", "index", "unique", "default"]) {
             column_attribute(&attribute, position, &column, &mut table)?;
         }
         table.columns.push(column);
     }
-    for attribute in take_attributes(&mut row.attrs, &["index", "primary_key", "unique", "auto_inc"]) {
+    for attribute in take_attributes(&mut row.attrs, &["index", "primary_key", "unique", "auto_inc", "default"]) {
         index_over_columns(&attribute, &mut table)?;
     }
     check(&table, row)?;
@@ -111,6 +140,22 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
         let cure = "a table has a primary key: put `#[primary_key]` on the column that names a row, \
                     or `#[primary_key(auto_inc)]` on an integer column to have rows numbered";
         return Err(Error::new(row.ident.span(), cure));
+    }
+    for default in &table.defaults {
+        let column = default.column;
+        if table.primary_key.contains(&column) {
+            return Err(Error::new(
+                default.expression.span(),
+                "a primary key was there from the start, so no row needs a default for it; delete `#[default(…)]`",
+            ));
+        }
+        if table.since(column) == 1 {
+            return Err(Error::new(
+                default.expression.span(),
+                "a column that rows may lack was added later and stands behind all others; move it to the end, or delete \
+                 `#[default(…)]`",
+            ));
+        }
     }
     if table.kind == "Event" && (table.auto_inc.is_some() || !table.indexes.is_empty()) {
         return Err(Error::new(
@@ -137,6 +182,9 @@ fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attri
 }
 
 fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table: &mut Table) -> Result<()> {
+    if attribute.path().is_ident("default") {
+        return column_default(attribute, position, table);
+    }
     let mut settings = Settings::of(attribute)?;
     if attribute.path().is_ident("primary_key") {
         if table.primary_key.contains(&position) {
@@ -156,6 +204,20 @@ fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table
     let index = index(attribute, &mut settings, unique, &column.name, vec![position])?;
     settings.done(if unique { "hash, name = \"…\"" } else { "btree, hash, unique, name = \"…\"" })?;
     table.indexes.push(index);
+    Ok(())
+}
+
+/// `#[default(…)]` on a column.
+fn column_default(attribute: &Attribute, position: usize, table: &mut Table) -> Result<()> {
+    if table.defaults.iter().any(|default| default.column == position) {
+        return Err(Error::new(attribute.span(), "this column has a default already; delete one"));
+    }
+    let Ok(expression) = attribute.parse_args::<Expr>() else {
+        let cure = "say what older rows have: `#[default(0)]`, `#[default(\"\")]`, `#[default(None)]`";
+        return Err(Error::new(attribute.span(), cure));
+    };
+    let literal = default::literal(&expression)?;
+    table.defaults.push(Default { column: position, expression, literal });
     Ok(())
 }
 
@@ -225,7 +287,7 @@ fn check_auto_inc(ty: &Type) -> Result<()> {
 
 fn implementation(row: &Ident, table: &Table) -> TokenStream {
     let (name, auto_inc) = (&table.name, table.auto_inc.is_some());
-    let version = record::TABLE_VERSION;
+    let version = table.version();
     let key = key_type(table, &table.primary_key);
     quote! {
         impl ::isx::Table for #row {

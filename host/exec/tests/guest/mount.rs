@@ -3,7 +3,7 @@
 use isx_exec::{Exec, Ports};
 use isx_row::schema::Schema;
 use isx_row::typed::{decode_answer, encode_arguments};
-use isx_row::{ContentHash, Principal, Signature, Time, Typed};
+use isx_row::{ContentHash, Error, Principal, Revision, Signature, Time, Typed};
 use isx_store::{Cause, Database, EntryContext, Executed, Executor, Invocation};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,6 +39,18 @@ impl Mount {
     /// Runs a reducer that must answer.
     pub fn reduce<A: Typed, T: Typed>(&mut self, name: &str, arguments: A) -> T {
         decode_answer(&self.execute(name, &arguments).outcome.unwrap()).unwrap()
+    }
+
+    /// Runs a query.
+    pub fn try_query<A: Typed, T: Typed>(&self, name: &str, arguments: A) -> Result<T, Error> {
+        let arguments = encode_arguments(&arguments).unwrap();
+        let answer = self.exec.query(&self.code, &self.root, (Revision(1), self.time), &call(name, &arguments))?;
+        Ok(decode_answer(&answer).unwrap())
+    }
+
+    /// Runs a query that must answer.
+    pub fn query<A: Typed, T: Typed>(&self, name: &str, arguments: A) -> T {
+        self.try_query(name, arguments).unwrap()
     }
 }
 

@@ -5,3 +5,4 @@
 isx::module!(public);
 
 pub mod accounts;
+pub mod players;
