@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade, upload};
 use isx_iface::{Anchor, HostStub, Module};
-use isx_row::schema::{Change, Difference, Effect, Schema};
+use isx_row::schema::{Change, Difference, Effect, Fill, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -209,7 +209,10 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
     let public = |public: bool| if public { "public " } else { "" };
     let mut lines = vec![format!("{:<12} {}{} {}", "module", public(schema.public), schema.name, schema.version)];
     lines.extend(schema.tables.iter().map(|table| {
-        let column = |column: &isx_row::schema::Column| format!("{}: {}", column.name, type_name(&column.ty));
+        let column = |column: &isx_row::schema::Column| {
+            let written = written(column).map(|word| format!(" {word}")).unwrap_or_default();
+            format!("{}: {}{written}", column.name, type_name(&column.ty))
+        };
         let columns: Vec<String> = table.columns.iter().map(column).collect();
         format!("{:<12} {}{} {{ {} }}", "table", public(table.public), table.name, columns.join(", "))
     }));
@@ -225,6 +228,15 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
     lines
 }
 
+/// When the host writes a column, as its attribute names it.
+fn written(column: &isx_row::schema::Column) -> Option<&'static str> {
+    match column.default {
+        Some(Fill::Created) => Some("created_at"),
+        Some(Fill::Updated) => Some("updated_at"),
+        Some(Fill::Value(_)) | None => None,
+    }
+}
+
 /// An answer's type, and that of the module's own error.
 fn outcome(answer: &Type, error: Option<&Type>) -> String {
     error.map_or_else(|| type_name(answer), |error| format!("{}, or {}", type_name(answer), type_name(error)))
@@ -238,7 +250,10 @@ fn schema_json(schema: &Schema) -> Json {
         "name": schema.name, "version": schema.version, "public": schema.public,
         "tables": schema.tables.iter().map(|table| json!({
             "name": table.name, "public": table.public,
-            "columns": table.columns.iter().map(|column| json!({ "name": column.name, "type": type_name(&column.ty) })).collect::<Json>(),
+            "columns": table.columns.iter().map(|column| match written(column) {
+                Some(word) => json!({ "name": column.name, "type": type_name(&column.ty), "written": word }),
+                None => json!({ "name": column.name, "type": type_name(&column.ty) }),
+            }).collect::<Json>(),
             "indexes": table.indexes.iter().map(|index| json!({ "name": index.name, "unique": index.unique })).collect::<Json>(),
         })).collect::<Json>(),
         "reducers": schema.reducers.iter().map(|reducer| json!({

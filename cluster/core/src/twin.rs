@@ -217,7 +217,7 @@ fn write(transaction: &mut Transaction<&mut Database>, table: &str, key: Value, 
     let id = transaction.table(table).ok_or_else(|| Error::new(Code::NotFound, table))?;
     let there = read(transaction.database(), table, Some(&key))?.is_some();
     let row = encode_record(1, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
-    if there { transaction.update(id, &row) } else { transaction.insert(id, &row) }.map(drop)
+    if there { transaction.update(id, &row).map(drop) } else { transaction.insert(id, &row).map(drop) }
 }
 
 /// The second column of the row under a key.

@@ -159,7 +159,7 @@ impl Executor for Exec {
             hash,
             entry,
             permit,
-            series: Series::new(Arc::clone(&code), Tables::to_change(&code, std::mem::take(root))),
+            series: Series::new(Arc::clone(&code), Tables::to_change(&code, std::mem::take(root), entry.time)),
             code,
         };
         let executed = calls.iter().enumerate().map(|(position, call)| list.run(position, call)).collect();

@@ -119,9 +119,12 @@ impl fmt::Display for Stop {
 impl std::error::Error for Stop {}
 
 impl Tables {
-    /// The tables of a root, to change.
-    pub(crate) fn to_change(code: &Code, root: Database) -> Self {
-        Self { ids: ids(code, &root), state: State::Change(root.into_transaction()) }
+    /// The tables of a root, to change at this log time.
+    pub(crate) fn to_change(code: &Code, root: Database, time: Time) -> Self {
+        let ids = ids(code, &root);
+        let mut transaction = root.into_transaction();
+        transaction.set_time(time);
+        Self { ids, state: State::Change(transaction) }
     }
 
     /// The tables of a version, to read.

@@ -127,8 +127,8 @@ fn update(mut store: Store<'_>, (table, row): (u32, Bytes)) -> Answer<()> {
     let host = store.data_mut();
     let id = host.permit(table, Right::Update)?;
     match host.transaction()?.update(id, &row) {
-        Ok(old) => {
-            host.set_off(table, RowEvent::Update, &[&old, &row])?;
+        Ok((old, new)) => {
+            host.set_off(table, RowEvent::Update, &[&old, &new])?;
             Ok((Ok(()),))
         }
         Err(error) => Ok((Err(error.into()),)),

@@ -2,9 +2,10 @@
 
 use crate::packed::{Entry, Key, Row};
 use isx_row::codec::{self, CodecError, Layout};
-use isx_row::schema::{Column, Schema, Table, TableKind};
-use isx_row::{Code, Error, Type, key};
+use isx_row::schema::{Column, Fill, Schema, Table, TableKind};
+use isx_row::{Code, Error, Time, Type, key};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A table of a database. Stays the same when the schema is upgraded.
@@ -34,6 +35,7 @@ pub(crate) struct TablePlan {
     primary: Vec<KeyColumn>,
     pub(crate) indexes: Vec<IndexPlan>,
     pub(crate) auto_inc: Option<AutoInc>,
+    pub(crate) stamps: Vec<Stamp>,
 }
 
 /// An index made ready.
@@ -55,6 +57,15 @@ pub(crate) struct AutoInc {
     offset: usize,
     width: usize,
     signed: bool,
+}
+
+/// A column that the host writes with log time.
+pub(crate) struct Stamp {
+    position: usize,
+    /// Where it stands in a row of the present version.
+    range: Range<usize>,
+    /// Whether updates leave it as it was.
+    created: bool,
 }
 
 /// Whether rows of earlier table versions are taken.
@@ -126,7 +137,24 @@ impl TablePlan {
             }
         }
         let auto_inc = table.auto_inc.map(|position| AutoInc::new(&table, position)).transpose()?;
-        Ok(Self { id, layouts, primary, indexes, auto_inc, table })
+        let stamps = stamps(&table, layouts.last().map(|(_, layout)| layout));
+        Ok(Self { id, layouts, primary, indexes, auto_inc, stamps, table })
+    }
+
+    /// A checked row of the present version as it is stored at this log time: in the place of `old`, or as a new one.
+    pub(crate) fn stamped(&self, row: &[u8], old: Option<&Row>, time: Time) -> Vec<u8> {
+        let now = time.0.to_le_bytes();
+        let mut bytes = row.to_vec();
+        for stamp in &self.stamps {
+            let value = match old.filter(|_| stamp.created) {
+                Some(old) => self.member(old, stamp.position).unwrap_or(&Fill::TIMELESS),
+                None => &now,
+            };
+            if let Some(place) = bytes.get_mut(stamp.range.clone()).filter(|place| place.len() == value.len()) {
+                place.copy_from_slice(value);
+            }
+        }
+        bytes
     }
 
     /// Whether rows stay after their transaction.
@@ -212,7 +240,7 @@ impl TablePlan {
         let version = u16::from_le_bytes(*row.first_chunk()?);
         match column.since <= version {
             true => self.layout(version)?.member(row, position),
-            false => column.default.as_deref(),
+            false => column.default.as_ref().map(Fill::older),
         }
     }
 
@@ -278,6 +306,18 @@ impl AutoInc {
 /// The refusal of a table id that the database does not have.
 pub(crate) fn no_table(id: TableId) -> Error {
     Error::new(Code::NotFound, format!("table {}", id.0))
+}
+
+fn stamps(table: &Table, layout: Option<&Layout>) -> Vec<Stamp> {
+    let stamp = |(position, column): (usize, &Column)| {
+        let created = match column.default.as_ref()? {
+            Fill::Created => true,
+            Fill::Updated => false,
+            Fill::Value(_) => return None,
+        };
+        Some(Stamp { position, range: layout?.fixed_range(position)?, created })
+    };
+    table.columns.iter().enumerate().filter_map(stamp).collect()
 }
 
 fn column(table: &Table, position: u16) -> Result<&Column, Error> {

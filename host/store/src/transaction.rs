@@ -7,7 +7,7 @@ use crate::packed::Row;
 use crate::plan::{IndexId, TableId, TablePlan, Versions};
 use crate::scan::{Chunk, Position, Scan};
 use crate::table::{self, TableState};
-use isx_row::{Code, Error};
+use isx_row::{Code, Error, Time};
 use std::borrow::BorrowMut;
 use std::collections::BTreeMap;
 
@@ -18,6 +18,8 @@ pub struct Transaction<D: BorrowMut<Database>> {
     undo: Vec<Undo>,
     /// Bytes of the changes in `undo`.
     bytes: usize,
+    /// What the columns say that tell when a row was inserted or changed.
+    time: Time,
 }
 
 /// A place in a transaction to roll back to. Means nothing to another transaction.
@@ -31,7 +33,13 @@ enum Undo {
 
 impl<D: BorrowMut<Database>> Transaction<D> {
     pub(crate) fn new(database: D) -> Self {
-        Self { database, undo: Vec::new(), bytes: 0 }
+        Self { database, undo: Vec::new(), bytes: 0, time: Time(0) }
+    }
+
+    /// Says at which log time the transaction happens: what it writes into columns that tell when a row was inserted or
+    /// changed, from now on. 1970 before.
+    pub fn set_time(&mut self, time: Time) {
+        self.time = time;
     }
 
     /// The root as the transaction has changed it. A clone of it keeps what may still be rolled back: only for a dry run.
@@ -80,7 +88,8 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     }
 
     /// Inserts a row given by its canonical bytes; returns it as stored. An auto_inc column that is 0 gets the number after
-    /// the largest that was given out or inserted.
+    /// the largest that was given out or inserted; columns that tell when a row was inserted or changed get the
+    /// transaction's time, whatever the row has in them.
     ///
     /// # Errors
     /// `malformed` for bytes that are no row of the table's present version; `duplicate` when the primary key or a unique
@@ -89,6 +98,14 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     pub fn insert(&mut self, table: TableId, row: &[u8]) -> Result<Row, Error> {
         let (plan, state, usage, limits) = split(self.database.borrow_mut(), table)?;
         plan.check(row, Versions::Present)?;
+        let stamped;
+        let row = match plan.stamps.is_empty() {
+            true => row,
+            false => {
+                stamped = plan.stamped(row, None, self.time);
+                &stamped
+            }
+        };
         let (row, number) = match plan.auto_inc {
             None => (Row::new(row), None),
             Some(auto_inc) => match auto_inc.read(row) {
@@ -120,17 +137,22 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         Ok(row)
     }
 
-    /// Puts a row given by its canonical bytes in the place of the one with its primary key; returns that, completed.
+    /// Puts a row given by its canonical bytes in the place of the one with its primary key; returns that, completed, and
+    /// the row as stored: the column that tells when it was inserted is as it was, the one that tells when it was changed
+    /// has the transaction's time.
     ///
     /// # Errors
     /// `no_row` when there is none; else as [`Transaction::insert`]; a row that shrinks is never refused for a full
     /// database.
-    pub fn update(&mut self, table: TableId, row: &[u8]) -> Result<Row, Error> {
+    pub fn update(&mut self, table: TableId, row: &[u8]) -> Result<(Row, Row), Error> {
         let (plan, state, usage, limits) = split(self.database.borrow_mut(), table)?;
         plan.check(row, Versions::Present)?;
-        let row = Row::new(row);
-        let key = plan.key(&row)?;
+        let key = plan.key(row)?;
         let old = state.rows.get(&key).cloned().ok_or_else(|| no_row(plan))?;
+        let row = match plan.stamps.is_empty() {
+            true => Row::new(row),
+            false => Row::new(&plan.stamped(row, Some(&old), self.time)),
+        };
         let entries = plan.entries(&row, &key)?;
         state.check_unique(plan, &key, &entries)?;
         let before = table::cost(&key, &old, &plan.entries(&old, &key)?).bytes;
@@ -141,9 +163,9 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         let completed = plan.complete(&old);
         let change = Change { table, key, old: Some(old), new: Some(row.clone()) };
         self.bytes = within_limits(self.undo.len(), self.bytes, &change)?;
-        state.put(plan, &change.key, row, entries, usage);
+        state.put(plan, &change.key, row.clone(), entries, usage);
         self.undo.push(Undo::Row(change));
-        Ok(completed)
+        Ok((completed, row))
     }
 
     /// Deletes the row under a primary key; returns it, completed.

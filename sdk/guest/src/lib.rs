@@ -93,6 +93,10 @@ pub use isx_macros::main;
 /// A column that the table gets later stands behind the others, with what older rows have in it: `#[default(0)]`, a literal.
 /// Rows are not touched; they are read as if the column had always been there.
 ///
+/// `#[created_at] at: Time` and `#[updated_at] at: Time` are written by the host with log time: when the row was inserted,
+/// and when it was inserted or last updated. At most one of each; no guest can write another time. Rows older than such a
+/// column have `Time(0)` in it.
+///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
 /// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`. In another Rust module, import the
 /// trait that gives it: `use tables::GreetingDb;`.

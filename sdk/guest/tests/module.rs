@@ -29,6 +29,8 @@ struct Place {
     y: i32,
     #[index(hash, name = "owner_of")]
     owner: Principal,
+    #[created_at]
+    came: Time,
     seen: Option<Time>,
     data: Bytes,
 }
@@ -61,6 +63,8 @@ struct Grown {
     at: Time,
     #[default(b"\x01")]
     data: Bytes,
+    #[updated_at]
+    changed: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, isx::Typed)]
@@ -193,19 +197,21 @@ fn the_schema_is_what_the_items_say() {
         table grown Durable public=false key=[0] auto_inc=None
           id: U64
           name: String
-          rank: I16 since 2 as [251, 255]
-          note: String since 3 as [110, 111, 110, 101]
-          share: Option(F64) since 4 as [1, 0, 0, 0, 0, 0, 0, 4, 64]
-          moods: List(Enum([Variant { name: "very_sad", tag: 2, fields: [Field { name: "because", ty: String }] }, Variant { name: "between", tag: 3, fields: [Field { name: "_0", ty: U8 }, Field { name: "_1", ty: U8 }] }, Variant { name: "happy", tag: 7, fields: [] }])) since 5 as [0, 0, 0, 0]
-          level: Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }]) since 6 as [2, 1]
-          before: Option(Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }])) since 7 as [1, 1, 0]
-          at: Time since 8 as [7, 0, 0, 0, 0, 0, 0, 0]
-          data: Bytes since 9 as [1]
+          rank: I16 since 2 as Value([251, 255])
+          note: String since 3 as Value([110, 111, 110, 101])
+          share: Option(F64) since 4 as Value([1, 0, 0, 0, 0, 0, 0, 4, 64])
+          moods: List(Enum([Variant { name: "very_sad", tag: 2, fields: [Field { name: "because", ty: String }] }, Variant { name: "between", tag: 3, fields: [Field { name: "_0", ty: U8 }, Field { name: "_1", ty: U8 }] }, Variant { name: "happy", tag: 7, fields: [] }])) since 5 as Value([0, 0, 0, 0])
+          level: Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }]) since 6 as Value([2, 1])
+          before: Option(Enum([Variant { name: "low", tag: 1, fields: [] }, Variant { name: "high", tag: 258, fields: [] }])) since 7 as Value([1, 1, 0])
+          at: Time since 8 as Value([7, 0, 0, 0, 0, 0, 0, 0])
+          data: Bytes since 9 as Value([1])
+          changed: Time since 10 as Updated
           Index { name: "note", columns: [3], kind: Btree, unique: false }
         table placed Durable public=false key=[0, 1] auto_inc=None
           x: I32
           y: I32
           owner: Principal
+          came: Time since 1 as Created
           seen: Option(Time)
           data: Bytes
           Index { name: "owner_of", columns: [2], kind: Hash, unique: false }

@@ -459,6 +459,23 @@ fn defaults_are_checked() {
 }
 
 #[test]
+fn times_are_checked() {
+    let with = |columns: TokenStream| quote!(struct Row { #[primary_key] id: u64, #columns });
+    row(quote!(), with(quote!(#[created_at] a: Time, text: String, #[updated_at] b: isx::Time)), "");
+    row(quote!(event), with(quote!(#[created_at] a: Time)), "");
+    row(quote!(), with(quote!(#[created_at] a: i64)), "write `isx::Time`");
+    row(quote!(), with(quote!(#[updated_at] a: Option<Time>)), "write `isx::Time`");
+    row(quote!(), with(quote!(#[created_at(now)] a: Time)), "allowed: nothing");
+    row(quote!(), with(quote!(#[created_at] a: Time, #[created_at] b: Time)), "another column has this time already");
+    row(quote!(), with(quote!(#[updated_at] a: Time, #[updated_at] b: Time)), "another column has this time already");
+    row(quote!(), with(quote!(#[created_at] #[updated_at] a: Time)), "delete one");
+    row(quote!(), with(quote!(#[created_at] #[default(Time(5))] a: Time)), "delete one");
+    row(quote!(), with(quote!(#[primary_key] #[created_at] a: Time)), "put `#[primary_key]` on another");
+    row(quote!(), with(quote!(#[created_at] a: Time, #[default(5)] b: u8, #[updated_at] c: Time)), "");
+    row(quote!(), with(quote!(#[default(5)] b: u8, #[updated_at] c: Time, text: String)), "move it to the end");
+}
+
+#[test]
 fn types_are_checked() {
     let ok = quote!(
         enum Mood {

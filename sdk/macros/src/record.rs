@@ -2,7 +2,7 @@
 
 use crate::default;
 use crate::function::{Argument, Kind};
-use crate::table::{Default, Table};
+use crate::table::{Fill, Table};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::Type;
@@ -26,8 +26,7 @@ pub fn table(table: &Table) -> TokenStream {
     let version = table.version();
     let columns = table.columns.iter().enumerate().map(|(position, column)| {
         let (name, ty, since) = (&column.name, &column.ty, table.since(position));
-        let default = table.defaults.iter().find(|default| default.column == position);
-        let default = option(default.map(|default| default_bytes(default, ty)));
+        let default = option(table.fill(position).map(|fill| fill_tokens(fill, ty)));
         quote!(::isx::__rt::record::ColumnDesc {
             name: #name,
             ty: <#ty as ::isx::Typed>::DESC,
@@ -61,9 +60,13 @@ pub fn table(table: &Table) -> TokenStream {
     })
 }
 
-/// The bytes of a default. The compiler says at its place in the source what is no value of the column's type.
-fn default_bytes(default: &Default, ty: &Type) -> TokenStream {
-    let Default { expression, literal, .. } = default;
+/// The `FillDesc` of a column. The compiler says at its place in the source what is no value of the column's type.
+fn fill_tokens(fill: &Fill, ty: &Type) -> TokenStream {
+    let (expression, literal) = match fill {
+        Fill::Created => return quote!(::isx::__rt::record::FillDesc::Created),
+        Fill::Updated => return quote!(::isx::__rt::record::FillDesc::Updated),
+        Fill::Value { expression, literal } => (expression, literal),
+    };
     // A variant is known to the schema by its name alone: that it is this type's is Rust's to check.
     let variant = default::names_variant(expression).then(|| quote!(const _: #ty = #expression;));
     quote_spanned! {expression.span()=> {
@@ -71,7 +74,7 @@ fn default_bytes(default: &Default, ty: &Type) -> TokenStream {
         const LITERAL: ::isx::__rt::literal::Literal = #literal;
         const BYTES: [u8; ::isx::__rt::literal::len(<#ty as ::isx::Typed>::DESC, &LITERAL)] =
             ::isx::__rt::literal::bytes(<#ty as ::isx::Typed>::DESC, &LITERAL);
-        &BYTES as &[u8]
+        ::isx::__rt::record::FillDesc::Value(&BYTES)
     }}
 }
 

@@ -22,14 +22,27 @@ pub struct Index {
     pub unique: bool,
 }
 
-/// What older rows have in a column.
-pub struct Default {
+/// A column that holds something where nobody writes it.
+pub struct Filled {
     /// The column, by position.
     pub column: usize,
-    /// As it is written.
-    pub expression: Expr,
-    /// The SDK's `Literal` of it.
-    pub literal: TokenStream,
+    /// What it holds.
+    pub fill: Fill,
+}
+
+/// What a column holds where nobody writes it.
+pub enum Fill {
+    /// In older rows: a value.
+    Value {
+        /// As it is written.
+        expression: Box<Expr>,
+        /// The SDK's `Literal` of it.
+        literal: TokenStream,
+    },
+    /// The time of the insert.
+    Created,
+    /// The time of the last change.
+    Updated,
 }
 
 /// A checked table.
@@ -42,8 +55,8 @@ pub struct Table {
     pub public: bool,
     /// In the order of the struct.
     pub columns: Vec<Part>,
-    /// What older rows have in columns added later, by position, ascending.
-    pub defaults: Vec<Default>,
+    /// What columns hold where nobody writes them, ascending by position.
+    pub filled: Vec<Filled>,
     /// By position.
     pub primary_key: Vec<usize>,
     /// By position.
@@ -53,11 +66,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table version that introduced a column: the columns behind the last one without a default came one by one, and
+    /// What a column holds where nobody writes it.
+    pub fn fill(&self, column: usize) -> Option<&Fill> {
+        self.filled.iter().find(|filled| filled.column == column).map(|filled| &filled.fill)
+    }
+
+    /// The table version that introduced a column: the columns behind the last one that nothing fills came one by one, and
     /// none can come before it any more. So a version stays a column's for ever, and nobody has to count.
     pub fn since(&self, column: usize) -> u16 {
         let columns = 0..self.columns.len();
-        let last = columns.rev().find(|position| self.defaults.iter().all(|default| default.column != *position));
+        let last = columns.rev().find(|position| self.fill(*position).is_none());
         1 + column.saturating_sub(last.unwrap_or_default()) as u16
     }
 
@@ -110,7 +128,7 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
         kind: if event { "Event" } else { "Durable" },
         public,
         columns: Vec::new(),
-        defaults: Vec::new(),
+        filled: Vec::new(),
         primary_key: Vec::new(),
         auto_inc: None,
         indexes: Vec::new(),
@@ -122,12 +140,12 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
         let Some(ident) = field.ident.clone() else { continue };
         refuse_borrowed(&field.ty)?;
         let column = Part { name: name_of(&ident)?, member: Member::Named(ident), ty: field.ty.clone() };
-        for attribute in take_attributes(&mut field.attrs, &["primary_key", "auto_inc", "index", "unique", "default"]) {
+        for attribute in take_attributes(&mut field.attrs, COLUMN_ATTRIBUTES) {
             column_attribute(&attribute, position, &column, &mut table)?;
         }
         table.columns.push(column);
     }
-    for attribute in take_attributes(&mut row.attrs, &["index", "primary_key", "unique", "auto_inc", "default"]) {
+    for attribute in take_attributes(&mut row.attrs, COLUMN_ATTRIBUTES) {
         index_over_columns(&attribute, &mut table)?;
     }
     check(&table, row)?;
@@ -141,20 +159,25 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
                     or `#[primary_key(auto_inc)]` on an integer column to have rows numbered";
         return Err(Error::new(row.ident.span(), cure));
     }
-    for default in &table.defaults {
-        let column = default.column;
-        if table.primary_key.contains(&column) {
-            return Err(Error::new(
-                default.expression.span(),
-                "a primary key was there from the start, so no row needs a default for it; delete `#[default(…)]`",
-            ));
-        }
-        if table.since(column) == 1 {
-            return Err(Error::new(
-                default.expression.span(),
-                "a column that rows may lack was added later and stands behind all others; move it to the end, or delete \
-                 `#[default(…)]`",
-            ));
+    for filled in &table.filled {
+        let in_key = table.primary_key.contains(&filled.column);
+        match &filled.fill {
+            Fill::Value { expression, .. } if in_key => {
+                let cure = "a primary key was there from the start, so no row needs a default for it; delete \
+                            `#[default(…)]`";
+                return Err(Error::new(expression.span(), cure));
+            }
+            Fill::Value { expression, .. } if table.since(filled.column) == 1 => {
+                let cure = "a column that rows may lack was added later and stands behind all others; move it to the end, \
+                            or delete `#[default(…)]`";
+                return Err(Error::new(expression.span(), cure));
+            }
+            Fill::Created | Fill::Updated if in_key => {
+                let ty = &table.columns[filled.column].ty;
+                let cure = "the host writes this column, so it names no row; put `#[primary_key]` on another";
+                return Err(Error::new(ty.span(), cure));
+            }
+            _ => {}
         }
     }
     if table.kind == "Event" && (table.auto_inc.is_some() || !table.indexes.is_empty()) {
@@ -172,6 +195,10 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
     Ok(())
 }
 
+/// The helper attributes of columns.
+const COLUMN_ATTRIBUTES: &[&str] =
+    &["primary_key", "auto_inc", "index", "unique", "default", "created_at", "updated_at"];
+
 /// Takes the helper attributes out: the compiler does not know them.
 fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attribute> {
     let (ours, others) = std::mem::take(attributes)
@@ -182,8 +209,8 @@ fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attri
 }
 
 fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table: &mut Table) -> Result<()> {
-    if attribute.path().is_ident("default") {
-        return column_default(attribute, position, table);
+    if let Some(fill) = fill(attribute, column)? {
+        return fill_column(attribute, position, fill, table);
     }
     let mut settings = Settings::of(attribute)?;
     if attribute.path().is_ident("primary_key") {
@@ -207,17 +234,42 @@ fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table
     Ok(())
 }
 
-/// `#[default(…)]` on a column.
-fn column_default(attribute: &Attribute, position: usize, table: &mut Table) -> Result<()> {
-    if table.defaults.iter().any(|default| default.column == position) {
-        return Err(Error::new(attribute.span(), "this column has a default already; delete one"));
+/// `#[default(…)]`, `#[created_at]` or `#[updated_at]` on a column.
+fn fill(attribute: &Attribute, column: &Part) -> Result<Option<Fill>> {
+    let path = attribute.path();
+    if path.is_ident("default") {
+        let Ok(expression) = attribute.parse_args::<Expr>() else {
+            let cure = "say what older rows have: `#[default(0)]`, `#[default(\"\")]`, `#[default(None)]`";
+            return Err(Error::new(attribute.span(), cure));
+        };
+        let literal = default::literal(&expression)?;
+        return Ok(Some(Fill::Value { expression: Box::new(expression), literal }));
     }
-    let Ok(expression) = attribute.parse_args::<Expr>() else {
-        let cure = "say what older rows have: `#[default(0)]`, `#[default(\"\")]`, `#[default(None)]`";
-        return Err(Error::new(attribute.span(), cure));
+    let fill = match path {
+        path if path.is_ident("created_at") => Fill::Created,
+        path if path.is_ident("updated_at") => Fill::Updated,
+        _ => return Ok(None),
     };
-    let literal = default::literal(&expression)?;
-    table.defaults.push(Default { column: position, expression, literal });
+    Settings::of(attribute)?.done("nothing: the host writes the log time")?;
+    let is_time =
+        matches!(&column.ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "Time"));
+    if !is_time {
+        return Err(Error::new(column.ty.span(), "the host writes the log time here; write `isx::Time`"));
+    }
+    Ok(Some(fill))
+}
+
+fn fill_column(attribute: &Attribute, position: usize, fill: Fill, table: &mut Table) -> Result<()> {
+    if table.fill(position).is_some() {
+        let cure = "this column has a default or a time already, and rows older than a time have 0 in it; delete one";
+        return Err(Error::new(attribute.span(), cure));
+    }
+    let is_value = matches!(fill, Fill::Value { .. });
+    let same = |other: &Filled| std::mem::discriminant(&other.fill) == std::mem::discriminant(&fill);
+    if !is_value && table.filled.iter().any(same) {
+        return Err(Error::new(attribute.span(), "another column has this time already; delete one"));
+    }
+    table.filled.push(Filled { column: position, fill });
     Ok(())
 }
 
@@ -286,14 +338,17 @@ fn check_auto_inc(ty: &Type) -> Result<()> {
 }
 
 fn implementation(row: &Ident, table: &Table) -> TokenStream {
-    let (name, auto_inc) = (&table.name, table.auto_inc.is_some());
+    let name = &table.name;
+    let times =
+        (0..table.columns.len()).any(|column| matches!(table.fill(column), Some(Fill::Created | Fill::Updated)));
+    let host_writes = table.auto_inc.is_some() || times;
     let version = table.version();
     let key = key_type(table, &table.primary_key);
     quote! {
         impl ::isx::Table for #row {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;
-            const AUTO_INC: bool = #auto_inc;
+            const HOST_WRITES: bool = #host_writes;
             type Key = #key;
 
             fn __number() -> &'static ::isx::__rt::Number {

@@ -81,10 +81,36 @@ pub struct Column {
     pub name: String,
     /// The type.
     pub ty: Type,
-    /// The standalone encoding of the value that older rows get; required for columns added later.
-    pub default: Option<Vec<u8>>,
+    /// What it holds where nobody writes it; required for columns added later.
+    pub default: Option<Fill>,
     /// The table version that introduced it, from 1; never less than that of the column before.
     pub since: u16,
+}
+
+/// What a column holds where nobody writes it. At most one column of a table is [`Fill::Created`] and one
+/// [`Fill::Updated`]; neither is in the primary key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// In rows older than the column: the value of this standalone encoding.
+    Value(Vec<u8>),
+    /// A time: the log time at which the row was inserted, written by the host whatever guests give. [`Fill::TIMELESS`] in
+    /// rows older than the column.
+    Created,
+    /// A time: the log time at which the row was inserted or last updated, otherwise as [`Fill::Created`].
+    Updated,
+}
+
+impl Fill {
+    /// The time of rows older than the column that says when they came or changed: nobody noted it.
+    pub const TIMELESS: [u8; 8] = [0; 8];
+
+    /// The standalone encoding of what rows older than the column have in it.
+    pub fn older(&self) -> &[u8] {
+        match self {
+            Self::Value(value) => value,
+            Self::Created | Self::Updated => &Self::TIMELESS,
+        }
+    }
 }
 
 /// How an index is kept.

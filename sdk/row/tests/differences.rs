@@ -1,7 +1,7 @@
 //! What a new schema changes, and what it means.
 
 use expect_test::{Expect, expect};
-use isx_row::schema::{Access, Column, Hook, Index, IndexKind, Query, Reducer, Schema, Table, TableKind};
+use isx_row::schema::{Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, Schema, Table, TableKind};
 use isx_row::{Field, Type, Variant};
 
 fn column(name: &str, ty: Type) -> Column {
@@ -84,7 +84,7 @@ fn what_comes_and_goes() {
 fn tables_grow_behind() {
     check(
         |new| {
-            let added = Column { default: Some(vec![0; 8]), since: 2, ..column("weight", Type::U64) };
+            let added = Column { default: Some(Fill::Value(vec![0; 8])), since: 2, ..column("weight", Type::U64) };
             new.tables[0].columns.push(added);
             new.tables[0].version = 2;
             new.tables[0].columns[1].ty = Type::List(Box::new(color(&[("red", 1), ("green", 2)])));

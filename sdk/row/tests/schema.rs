@@ -1,7 +1,9 @@
 //! Schemas: one encoding, and every rule refuses its breach by name.
 
 use expect_test::{Expect, expect};
-use isx_row::schema::{Access, Column, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use isx_row::schema::{
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind,
+};
 use isx_row::{Field, Type, Variant};
 
 fn column(name: &str, ty: Type) -> Column {
@@ -239,7 +241,11 @@ fn versions_and_defaults() {
         move |schema: &mut Schema| {
             let table = &mut schema.tables[1];
             table.version = version;
-            table.columns.push(Column { default: default.map(<[u8]>::to_vec), since, ..column("more", Type::Bool) });
+            table.columns.push(Column {
+                default: default.map(|value| Fill::Value(value.to_vec())),
+                since,
+                ..column("more", Type::Bool)
+            });
         }
     };
     check(add(Some(&[1]), 2, 2), expect!["allowed"]);
@@ -264,7 +270,7 @@ fn versions_and_defaults() {
         |schema| {
             let table = &mut schema.tables[1];
             table.version = 2;
-            table.columns[0] = Column { default: Some(vec![0; 8]), since: 2, ..column("id", Type::U64) };
+            table.columns[0] = Column { default: Some(Fill::Value(vec![0; 8])), since: 2, ..column("id", Type::U64) };
         },
         expect![
             "malformed: column `rows.name` is there since version 1, which is not from 2 to the table's 2: add columns at the end and raise the version"
@@ -274,7 +280,7 @@ fn versions_and_defaults() {
         |schema| {
             let table = &mut schema.tables[1];
             table.version = 2;
-            table.columns.push(Column { default: Some(vec![0]), since: 2, ..column("more", Type::U8) });
+            table.columns.push(Column { default: Some(Fill::Value(vec![0])), since: 2, ..column("more", Type::U8) });
             table.primary_key.push(2);
         },
         expect!["malformed: the primary key of `rows` has a column that was added later"],
@@ -282,10 +288,52 @@ fn versions_and_defaults() {
 }
 
 #[test]
+fn times_written_by_the_host() {
+    let add = |fills: &'static [(Fill, Type)], keyed: bool| {
+        move |schema: &mut Schema| {
+            let table = &mut schema.tables[1];
+            for (position, (fill, ty)) in fills.iter().enumerate() {
+                table
+                    .columns
+                    .push(Column { default: Some(fill.clone()), ..column(&format!("at{position}"), ty.clone()) });
+            }
+            if keyed {
+                table.primary_key.push(2);
+            }
+        }
+    };
+    check(add(&[(Fill::Updated, Type::Time), (Fill::Created, Type::Time)], false), expect!["allowed"]);
+    check(
+        |schema| {
+            let table = &mut schema.tables[1];
+            table.version = 2;
+            table.columns.push(Column { default: Some(Fill::Created), since: 2, ..column("at", Type::Time) });
+        },
+        expect!["allowed"],
+    );
+    check(
+        add(&[(Fill::Created, Type::I64)], false),
+        expect!["malformed: column `rows.at0` is written by the host with log time and is no time: make it one"],
+    );
+    check(
+        add(&[(Fill::Created, Type::Time), (Fill::Created, Type::Time)], false),
+        expect!["malformed: two columns of `rows` say when a row was inserted: remove one"],
+    );
+    check(
+        add(&[(Fill::Updated, Type::Time), (Fill::Updated, Type::Time)], false),
+        expect!["malformed: two columns of `rows` say when a row was changed: remove one"],
+    );
+    check(
+        add(&[(Fill::Created, Type::Time)], true),
+        expect!["malformed: the primary key of `rows` has column `at0`, which the host writes: name rows by another"],
+    );
+}
+
+#[test]
 fn rows_of_older_versions_are_the_first_columns() {
     let mut table = table("rows", TableKind::Durable);
     table.version = 3;
-    table.columns.push(Column { default: Some(vec![0]), since: 3, ..column("more", Type::U8) });
+    table.columns.push(Column { default: Some(Fill::Value(vec![0])), since: 3, ..column("more", Type::U8) });
     assert_eq!([0, 1, 2, 3, 4].map(|version| table.columns_at(version).len()), [0, 2, 2, 3, 3]);
     assert_eq!(table.layout(2).count(), 2);
     assert_eq!((table.column("more"), table.column("other")), (Some(2), None));

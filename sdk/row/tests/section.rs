@@ -5,10 +5,11 @@
 use expect_test::{Expect, expect};
 use isx_row::desc::{FieldDesc, TypeDesc, VariantDesc};
 use isx_row::schema::record::{
-    self, AccessDesc, ColumnDesc, HookDesc, IndexDesc, ModuleDesc, QueryDesc, RecordDesc, ReducerDesc, TableDesc,
+    self, AccessDesc, ColumnDesc, FillDesc, HookDesc, IndexDesc, ModuleDesc, QueryDesc, RecordDesc, ReducerDesc,
+    TableDesc,
 };
 use isx_row::schema::{
-    Access, Column, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind, signature,
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind, signature,
 };
 use isx_row::{ContentHash, Field, Locator, Principal, Span, Time, Type, Typed, Uuid};
 use std::collections::BTreeMap;
@@ -38,8 +39,13 @@ const TABLE: RecordDesc = RecordDesc::Table(TableDesc {
     version: 2,
     columns: &[
         ColumnDesc { name: "id", ty: <u64 as Typed>::DESC, default: None, since: 1 },
-        ColumnDesc { name: "name", ty: <String as Typed>::DESC, default: Some("nobody".as_bytes()), since: 1 },
-        ColumnDesc { name: "colour", ty: COLOUR, default: Some(&[0, 0]), since: 2 },
+        ColumnDesc {
+            name: "name",
+            ty: <String as Typed>::DESC,
+            default: Some(FillDesc::Value("nobody".as_bytes())),
+            since: 1,
+        },
+        ColumnDesc { name: "colour", ty: COLOUR, default: Some(FillDesc::Value(&[0, 0])), since: 2 },
     ],
     primary_key: &[0],
     auto_inc: Some(0),
@@ -53,7 +59,11 @@ const LOG: RecordDesc = RecordDesc::Table(TableDesc {
     kind: TableKind::Event,
     public: false,
     version: 1,
-    columns: &[ColumnDesc { name: "at", ty: <Time as Typed>::DESC, default: None, since: 1 }],
+    columns: &[
+        ColumnDesc { name: "id", ty: <u8 as Typed>::DESC, default: None, since: 1 },
+        ColumnDesc { name: "came", ty: <Time as Typed>::DESC, default: Some(FillDesc::Created), since: 1 },
+        ColumnDesc { name: "changed", ty: <Time as Typed>::DESC, default: Some(FillDesc::Updated), since: 1 },
+    ],
     primary_key: &[0],
     auto_inc: None,
     indexes: &[],
@@ -117,7 +127,7 @@ fn expected() -> Schema {
     let column = |name: &str, ty, default: Option<&[u8]>, since| Column {
         name: name.into(),
         ty,
-        default: default.map(<[u8]>::to_vec),
+        default: default.map(|value| Fill::Value(value.to_vec())),
         since,
     };
     let names = |names: &[&str]| names.iter().map(|name| String::from(*name)).collect::<Vec<_>>();
@@ -131,7 +141,11 @@ fn expected() -> Schema {
                 kind: TableKind::Event,
                 public: false,
                 version: 1,
-                columns: vec![column("at", Type::Time, None, 1)],
+                columns: vec![
+                    column("id", Type::U8, None, 1),
+                    Column { default: Some(Fill::Created), ..column("came", Type::Time, None, 1) },
+                    Column { default: Some(Fill::Updated), ..column("changed", Type::Time, None, 1) },
+                ],
                 primary_key: vec![0],
                 auto_inc: None,
                 indexes: vec![],

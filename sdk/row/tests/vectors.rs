@@ -3,7 +3,9 @@
 //! `UPDATE_EXPECT=1 cargo test -p isx-row --test vectors` writes the files again, after a change that is meant.
 
 use expect_test::expect_file;
-use isx_row::schema::{Access, Column, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use isx_row::schema::{
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind,
+};
 use isx_row::{ContentHash, Field, Principal, Span, Time, Type, Value, Variant, codec, key};
 use std::fmt::Write;
 
@@ -266,7 +268,7 @@ fn refused_encodings() {
 
 fn schema() -> Schema {
     let column = |name: &str, ty: Type| Column { name: name.into(), ty, default: None, since: 1 };
-    let later = Column { default: Some(b"hi".to_vec()), since: 2, ..column("text", Type::String) };
+    let later = Column { default: Some(Fill::Value(b"hi".to_vec())), since: 2, ..column("text", Type::String) };
     let greeting = Table {
         name: "greeting".into(),
         kind: TableKind::Durable,
@@ -313,12 +315,33 @@ fn schema() -> Schema {
     }
 }
 
+/// A module whose host writes times into its rows.
+fn timed() -> Schema {
+    let column = |name: &str, ty: Type, default| Column { name: name.into(), ty, default, since: 1 };
+    let visit = Table {
+        name: "visit".into(),
+        kind: TableKind::Durable,
+        public: false,
+        version: 1,
+        columns: vec![
+            column("id", Type::U64, None),
+            column("came", Type::Time, Some(Fill::Created)),
+            column("changed", Type::Time, Some(Fill::Updated)),
+        ],
+        primary_key: vec![0],
+        auto_inc: None,
+        indexes: vec![],
+    };
+    Schema { name: "times".into(), version: "1.0.0".into(), tables: vec![visit], ..Schema::default() }
+}
+
 #[test]
 fn schemas_and_signatures() {
     let schema = schema();
     let bytes = schema.encode().unwrap();
     let mut file = format!("# what | bytes. Written by: {REGENERATE}\n");
     writeln!(file, "schema | {}", hex(&bytes)).unwrap();
+    writeln!(file, "schema with times | {}", hex(&timed().encode().unwrap())).unwrap();
     for table in &schema.tables {
         writeln!(file, "signature of table {} | {}", table.name, table.signature()).unwrap();
     }
@@ -330,4 +353,5 @@ fn schemas_and_signatures() {
     }
     expect_file!["../vectors/schema.txt"].assert_eq(&file);
     assert_eq!(Schema::decode(&lines("schema.txt")[0]).unwrap(), schema);
+    assert_eq!(Schema::decode(&lines("schema.txt")[1]).unwrap(), timed());
 }

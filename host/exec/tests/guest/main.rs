@@ -4,3 +4,4 @@
 mod defaults;
 mod failures;
 mod mount;
+mod times;

@@ -6,5 +6,6 @@ mod changes;
 mod model;
 mod snapshots;
 mod tables;
+mod times;
 mod transactions;
 mod upgrades;

@@ -346,7 +346,7 @@ fn check(schema: Vec<Table>, rows_max: usize, ops: Vec<Op>) {
                 let at = usize::from(at) % schema.len();
                 let values = row(&schema[at], &seeds);
                 let found = transaction.update(TableId(at as u16), &tables::encode(&schema[at], &values));
-                let found = code(found).map(|row| tables::decode(&schema[at], &row));
+                let found = code(found).map(|(old, _)| tables::decode(&schema[at], &old));
                 assert_eq!(found, model.update(at, values));
             }
             Op::Delete(at, seeds) => {

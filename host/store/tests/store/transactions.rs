@@ -29,8 +29,12 @@ fn refusals() {
     };
     check(Code::Duplicate, transaction.insert(COUNTER, &counter(1, "c", 0)), "table counter: the primary key is taken");
     check(Code::Duplicate, transaction.insert(COUNTER, &counter(3, "b", 0)), "table counter: index by_name is unique");
-    check(Code::Duplicate, transaction.update(COUNTER, &counter(1, "b", 0)), "table counter: index by_name is unique");
-    check(Code::NoRow, transaction.update(COUNTER, &counter(9, "z", 0)), "table counter");
+    check(
+        Code::Duplicate,
+        transaction.update(COUNTER, &counter(1, "b", 0)).map(|(old, _)| old),
+        "table counter: index by_name is unique",
+    );
+    check(Code::NoRow, transaction.update(COUNTER, &counter(9, "z", 0)).map(|(old, _)| old), "table counter");
     check(Code::NoRow, transaction.delete(COUNTER, &id_key(9)), "table counter");
     check(Code::NoRow, transaction.delete(COUNTER, b"junk"), "table counter");
     check(Code::NotFound, transaction.insert(TableId(7), &counter(1, "c", 0)), "table 7");

@@ -1,7 +1,7 @@
 //! Schemas change under rows that stay.
 
 use crate::tables::{column, counter, counters, decode, encode, id_key, index, name_key, rows, schema, table};
-use isx_row::schema::{Column, Table};
+use isx_row::schema::{Column, Fill, Table};
 use isx_row::{Code, Type, Value};
 use isx_store::{Database, Restore, Scan, TableId};
 
@@ -14,8 +14,12 @@ fn text(value: &str) -> Value {
 /// `counter` with two more columns.
 fn wider() -> Table {
     let mut table = Table { version: 2, ..counters(false) };
-    table.columns.push(Column { default: Some(b"none".to_vec()), since: 2, ..column("note", Type::String) });
-    table.columns.push(Column { default: Some(vec![7, 0]), since: 2, ..column("rank", Type::U16) });
+    table.columns.push(Column {
+        default: Some(Fill::Value(b"none".to_vec())),
+        since: 2,
+        ..column("note", Type::String)
+    });
+    table.columns.push(Column { default: Some(Fill::Value(vec![7, 0])), since: 2, ..column("rank", Type::U16) });
     table
 }
 
@@ -48,7 +52,7 @@ fn rows_are_completed_when_they_are_read() {
     let mut transaction = database.begin();
     assert_eq!(transaction.insert(COUNTER, &counter(0, "c", 3)).unwrap_err().code, Code::Malformed);
     let newer = [Value::U64(1), text("z"), Value::U64(1), text("seen"), Value::U16(9)];
-    assert_eq!(transaction.update(COUNTER, &encode(&wider(), &newer)).unwrap(), found);
+    assert_eq!(transaction.update(COUNTER, &encode(&wider(), &newer)).unwrap().0, found);
     assert_eq!(decode(&wider(), &transaction.delete(COUNTER, &id_key(2)).unwrap())[4], Value::U16(7));
     let savepoint = transaction.savepoint();
     transaction.delete(COUNTER, &id_key(1)).unwrap();

@@ -23,8 +23,8 @@ pub trait Table: Typed {
     const NAME: &'static str;
     /// The table's version, written into its rows.
     const VERSION: u16;
-    /// Whether the host numbers inserted rows.
-    const AUTO_INC: bool;
+    /// Whether the host writes into inserted rows: a number, the time.
+    const HOST_WRITES: bool;
     /// The primary key: its column's type, or a tuple of its columns' types.
     type Key: Typed;
 
@@ -114,17 +114,19 @@ impl<R: Table, A> Handle<R, A> {
 }
 
 impl<R: Table> Handle<R, Write> {
-    /// Inserts a row; returns it as stored: a numbered key that is 0 gets its number.
+    /// Inserts a row; returns it as stored: a numbered key that is 0 gets its number, `created_at` and `updated_at` the log
+    /// time, whatever the row has in them.
     ///
     /// # Errors
     /// `duplicate` when its primary key or a unique index has the key already, `limit` when the mount is full or the row
     /// too large.
     pub fn insert(&self, row: R) -> Result<R, Error> {
         let stored = host::insert(number::<R>()?, &encode_row(&row)).map_err(error_of)?;
-        if R::AUTO_INC { decode_row(&stored) } else { Ok(row) }
+        if R::HOST_WRITES { decode_row(&stored) } else { Ok(row) }
     }
 
-    /// Puts the row in the place of the one with its primary key.
+    /// Puts the row in the place of the one with its primary key. What the row has in `created_at` and `updated_at` is not
+    /// looked at: the one stays, the other gets the log time.
     ///
     /// # Errors
     /// `no_row` when there is none, `duplicate` when a unique index has the key already, `limit` as for inserts.

@@ -1,9 +1,10 @@
 //! The canonical bytes of schemas and their parts.
 //!
 //! Integers are little-endian. A name or text is a u8 length and its bytes, a list a u16 count and its elements, a flag
-//! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts.
+//! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
+//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change.
 
-use super::{Access, Column, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use super::{Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind};
 use crate::error::{Code, Error};
 use crate::limits::{
     FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, TABLES_MAX, TYPE_DEPTH_MAX,
@@ -19,7 +20,7 @@ const MAGIC: &[u8; 4] = b"isxs";
 const FORMAT: u16 = 1;
 const HEADER_BYTES: usize = 14;
 
-/// The codes of types; shared with [`super::record`].
+/// The codes of types, defaults and hooks; shared with [`super::record`].
 pub(super) mod code {
     pub(crate) const BOOL: u8 = 1;
     pub(crate) const U8: u8 = 2;
@@ -48,6 +49,10 @@ pub(super) mod code {
     pub(crate) const TUPLE: u8 = 35;
     pub(crate) const STRUCT: u8 = 36;
     pub(crate) const ENUM: u8 = 37;
+    pub(crate) const FILL_NONE: u8 = 0;
+    pub(crate) const FILL_VALUE: u8 = 1;
+    pub(crate) const FILL_CREATED: u8 = 2;
+    pub(crate) const FILL_UPDATED: u8 = 3;
     pub(crate) const HOOK_NONE: u8 = 0;
     pub(crate) const HOOK_INIT: u8 = 1;
     pub(crate) const HOOK_OWN_TABLE: u8 = 2;
@@ -221,10 +226,16 @@ fn put_table(out: &mut Vec<u8>, table: &Table) {
     put_list(out, &table.columns, |out, column| {
         put_name(out, &column.name);
         put_type(out, &column.ty);
-        put_option(out, column.default.as_ref(), |out, default| {
-            out.extend_from_slice(&(default.len() as u32).to_le_bytes());
-            out.extend_from_slice(default);
-        });
+        match &column.default {
+            None => out.push(code::FILL_NONE),
+            Some(Fill::Value(value)) => {
+                out.push(code::FILL_VALUE);
+                out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                out.extend_from_slice(value);
+            }
+            Some(Fill::Created) => out.push(code::FILL_CREATED),
+            Some(Fill::Updated) => out.push(code::FILL_UPDATED),
+        }
         put_u16(out, column.since);
     });
     put_list(out, &table.primary_key, |out, column| put_u16(out, *column));
@@ -425,13 +436,19 @@ impl<'a> Reader<'a> {
         Ok(Column {
             name: self.name()?,
             ty: self.ty(TYPE_DEPTH_MAX)?,
-            default: self.option(|reader| {
-                let length = reader.u32()? as usize;
-                if length > VALUE_BYTES_MAX {
-                    return Err(over("VALUE_BYTES_MAX", "use a smaller default"));
+            default: match self.u8()? {
+                code::FILL_NONE => None,
+                code::FILL_VALUE => {
+                    let length = self.u32()? as usize;
+                    if length > VALUE_BYTES_MAX {
+                        return Err(over("VALUE_BYTES_MAX", "use a smaller default"));
+                    }
+                    Some(Fill::Value(self.take(length)?.to_vec()))
                 }
-                reader.take(length).map(<[u8]>::to_vec)
-            })?,
+                code::FILL_CREATED => Some(Fill::Created),
+                code::FILL_UPDATED => Some(Fill::Updated),
+                _ => return Err(malformed("the schema has a column with an unknown default")),
+            },
             since: self.u16()?,
         })
     }

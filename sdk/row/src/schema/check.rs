@@ -1,7 +1,7 @@
 //! The rules of schemas.
 
 use super::canonical::{malformed, over};
-use super::{Access, Column, Hook, Index, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use super::{Access, Column, Fill, Hook, Index, Query, Reducer, RowEvent, Schema, Table, TableKind};
 use crate::codec::{self, fixed_width};
 use crate::error::Error;
 use crate::key::is_key_type;
@@ -184,8 +184,20 @@ fn table(table: &Table) -> Checked {
     }
     key_columns(table, &table.primary_key, "primary key")?;
     for &position in &table.primary_key {
-        if table.columns.get(usize::from(position)).is_some_and(|column| column.since > 1) {
+        let Some(column) = table.columns.get(usize::from(position)) else { continue };
+        if column.since > 1 {
             return Err(malformed(format!("the primary key of `{name}` has a column that was added later")));
+        }
+        if matches!(column.default, Some(Fill::Created | Fill::Updated)) {
+            return Err(malformed(format!(
+                "the primary key of `{name}` has column `{}`, which the host writes: name rows by another",
+                column.name
+            )));
+        }
+    }
+    for (fill, what) in [(Fill::Created, "inserted"), (Fill::Updated, "changed")] {
+        if table.columns.iter().filter(|column| column.default.as_ref() == Some(&fill)).count() > 1 {
+            return Err(malformed(format!("two columns of `{name}` say when a row was {what}: remove one")));
         }
     }
     if let Some(position) = table.auto_inc {
@@ -217,8 +229,12 @@ fn column(table: &Table, column: &Column, since: u16) -> Checked {
         )));
     }
     match &column.default {
-        Some(default) => codec::validate(&column.ty, default)
+        Some(Fill::Value(value)) => codec::validate(&column.ty, value)
             .map_err(|error| malformed(format!("the default of {place} is no value of its type: {error}"))),
+        Some(Fill::Created | Fill::Updated) if column.ty != Type::Time => {
+            Err(malformed(format!("{place} is written by the host with log time and is no time: make it one")))
+        }
+        Some(Fill::Created | Fill::Updated) => Ok(()),
         None if column.since > 1 => {
             Err(malformed(format!("{place} was added later and has no default for the older rows: give it one")))
         }

@@ -94,10 +94,21 @@ pub struct ColumnDesc {
     pub name: &'static str,
     /// The type.
     pub ty: &'static TypeDesc,
-    /// The standalone encoding of the default: `&5u64.to_le_bytes()`, `"text".as_bytes()`, `&[0]` for none.
-    pub default: Option<&'static [u8]>,
+    /// What it holds where nobody writes it.
+    pub default: Option<FillDesc>,
     /// The table version that introduced it.
     pub since: u16,
+}
+
+/// A [`super::Fill`].
+#[derive(Clone, Copy, Debug)]
+pub enum FillDesc {
+    /// The standalone encoding of a value: `&5u64.to_le_bytes()`, `"text".as_bytes()`, `&[0]` for none.
+    Value(&'static [u8]),
+    /// The log time of the insert.
+    Created,
+    /// The log time of the last change.
+    Updated,
 }
 
 /// A [`super::Index`].
@@ -386,10 +397,15 @@ impl Sink<'_> {
             let column = &table.columns[index];
             self.name(column.name);
             self.ty(column.ty);
-            self.flag(column.default.is_some());
-            if let Some(default) = column.default {
-                self.u32(default.len());
-                self.raw(default);
+            match column.default {
+                None => self.u8(code::FILL_NONE),
+                Some(FillDesc::Value(value)) => {
+                    self.u8(code::FILL_VALUE);
+                    self.u32(value.len());
+                    self.raw(value);
+                }
+                Some(FillDesc::Created) => self.u8(code::FILL_CREATED),
+                Some(FillDesc::Updated) => self.u8(code::FILL_UPDATED),
             }
             self.u16(column.since);
             index += 1;

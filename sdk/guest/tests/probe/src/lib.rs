@@ -6,3 +6,4 @@ isx::module!(public);
 
 pub mod accounts;
 pub mod players;
+pub mod visits;
