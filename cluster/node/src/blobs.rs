@@ -211,7 +211,7 @@ fn path(hash: &ContentHash) -> String {
     format!("{FOLDER}/{hash}")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "real"))]
 mod tests {
     use super::*;
     use crate::real::Folder;

@@ -7,7 +7,6 @@ use isx_anchors::{AnchorId, Path, Place};
 use isx_cluster::{Hold, Outcome, Request};
 use isx_iface::host::{GroupStatus, Identity, Status, Upload};
 use isx_iface::{AnchorStub, Host};
-use isx_net::peer_text;
 use isx_port::PeerId;
 use isx_raft::{Group, Role, Voting};
 use isx_row::{Bytes, Code, ContentHash, Error, Span};
@@ -30,8 +29,8 @@ impl Drop for NodeHost {
 impl Host for NodeHost {
     async fn whoami(&self) -> Result<Identity, Error> {
         Ok(Identity {
-            node: self.shared.peer_text.clone(),
-            peer: peer_text(self.peer),
+            node: (self.shared.peer_text)(self.shared.ports.net.local()),
+            peer: (self.shared.peer_text)(self.peer),
             principal: self.who.principal,
             owner: self.who.owner,
             alias: self.shared.alias.to_string(),
@@ -57,7 +56,8 @@ impl Host for NodeHost {
         let mounts_count = shared.raft.view(isx_raft::MOUNTS)?.mounts().count() as u64;
         let mut groups = Vec::new();
         for (group, status) in shared.raft.status() {
-            let leader = status.leader.and_then(|leader| status.members.get(&leader)).map(|(peer, _)| peer_text(*peer));
+            let leader = status.leader.and_then(|leader| status.members.get(&leader));
+            let leader = leader.map(|(peer, _)| (shared.peer_text)(*peer));
             let voters = status.members.values().filter(|(_, voting)| *voting == Voting::Voter).count();
             let role = match status.role {
                 Role::Leader => "leader",

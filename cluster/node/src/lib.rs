@@ -5,6 +5,9 @@
 //! there after the next start. What callers reach are `Host`, `Anchor`, `Module` and the mounted modules themselves;
 //! mounts are created and removed by sagas over two groups, completed at the next start if a crash cut them short.
 //!
+//! [`Node`] is this machine's form, behind the default feature `real`; below it [`Opened`] and [`Serving`] are a node
+//! over whatever ports they are given.
+//!
 //! Knows nothing of wgpu, winit, argv, the environment and configuration files.
 //!
 //! # Invariants
@@ -21,11 +24,18 @@ mod host;
 pub mod limits;
 mod module;
 mod mounted;
+#[cfg(feature = "real")]
 mod node;
+#[cfg(feature = "real")]
 pub mod real;
 mod saga;
+mod serving;
 mod shared;
+#[cfg(feature = "real")]
 mod state;
 
+#[cfg(feature = "real")]
 pub use node::{Config, Node, StartError};
+pub use serving::{Opened, Parts, ServeError, Serving};
+#[cfg(feature = "real")]
 pub use state::StateError;

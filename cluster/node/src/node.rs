@@ -1,28 +1,24 @@
 //! A running node: its parts composed, started in order, stopped in order.
 
-use crate::blobs::Blobs;
-use crate::gate::Gate;
 use crate::host::NodeHost;
-use crate::limits::{DRAIN_WITHIN, LEADER_WITHIN};
+use crate::limits::DRAIN_WITHIN;
 use crate::real::{Folder, SystemClock, SystemEntropy, Threads};
-use crate::saga;
-use crate::shared::{Shared, Who};
+use crate::serving::{Opened, Parts, ServeError, Serving};
+use crate::shared::Who;
 use crate::state::{StateError, StateFolder};
-use futures::future::{Either, select};
+use futures::future::select;
 use isx_anchors::Name;
-use isx_cluster::{Outcome, Request};
 use isx_exec::Exec;
 use isx_iface::{HostStub, serve_host};
 use isx_net::{Key, Libp2p, peer_text};
-use isx_port::{Clock, Entropy, Net, Ports};
-use isx_raft::{Options, Origin, Raft, TREE};
-use isx_row::{Code, Error, HomeId, Principal};
-use isx_vat::authority::Authority;
-use isx_vat::{Vats, serve, vats};
+use isx_port::{Entropy, Ports};
+use isx_raft::{Options, Origin};
+use isx_row::{Error, HomeId, Principal};
+use isx_vat::{Vats, vats};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 /// The file that says that the log has begun.
 const BEGUN: &str = "begun";
@@ -47,15 +43,12 @@ pub enum StartError {
     /// The state folder can not be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The log or a snapshot can not be used.
-    #[error(transparent)]
-    Raft(#[from] isx_raft::StartError),
     /// The network can not be used; mostly an address is taken.
     #[error("can not listen: {0}")]
     Net(#[from] isx_net::StartError),
-    /// The disk failed.
+    /// What is on the disk can not be used, or a part refused.
     #[error(transparent)]
-    Disk(#[from] isx_port::DiskError),
+    Serve(#[from] ServeError),
     /// A part refused, and says why.
     #[error(transparent)]
     Refused(#[from] Error),
@@ -68,8 +61,8 @@ pub enum StartError {
 pub struct Node {
     /// Ended before the state folder is let go.
     _thread: Thread,
-    shared: Arc<Shared>,
-    net: Libp2p,
+    serving: Serving,
+    peer_text: String,
     secret: [u8; 32],
     state: StateFolder,
 }
@@ -130,74 +123,50 @@ impl Node {
 
         let (thread, vats) = Thread::start().map_err(StartError::Thread)?;
         let net = Libp2p::start(&thread.runtime, isx_net::Config { key, listen: config.listen }).await?;
+        let addresses = net.listen_addresses();
         let ports = Ports {
-            net: Arc::new(net.clone()),
+            net: Arc::new(net),
             disk: Arc::new(Folder::new(state.path())),
             clock: Arc::new(SystemClock::start(runtime)),
             entropy: Arc::new(SystemEntropy),
             spawn: Arc::new(Threads::new(thread.runtime.clone(), isx_exec::limits::THREAD_STACK_BYTES)),
         };
-        let exec = Arc::new(Exec::new(config.exec)?);
-        let blobs = Blobs::open(ports.disk.clone(), ports.clock.clone())?;
-        let loading = exec.clone();
-        let blobs = tokio::task::spawn_blocking(move || load_all(blobs, &loading)).await;
-        let blobs = blobs.map_err(|_| Error::new(Code::Fatal, "the modules could not be loaded"))?;
-
         let cluster = first_half(state.identity("cluster", fresh)?);
-        let raft = Raft::start(ports.clone(), Options::single(cluster, peer, origin), exec.clone()).await?;
-        // The log has begun: an empty one is a loss from now on. A crash before this line leaves a log that is not empty,
-        // or a beginning that may be repeated.
-        state.identity(BEGUN, fresh)?;
-        raft.wait_leader(TREE, ports.clock.now().after(LEADER_WITHIN)).await?;
-        raft.wait_leader(isx_raft::MOUNTS, ports.clock.now().after(LEADER_WITHIN)).await?;
-
-        let addresses = net.listen_addresses();
-        let join = Request::Join { peer: peer.0, home, alias, addresses: addresses.clone() };
-        let joined = raft.propose(TREE, join, ports.clock.now().after(LEADER_WITHIN)).await?;
-        let (home, alias) = match joined {
-            Outcome::Tree(isx_anchors::Reply::Home(anchor, alias)) => (anchor, alias),
-            Outcome::Refused(error) => return Err(error.into()),
-            other => return Err(crate::shared::unexpected(&other).into()),
-        };
-        let warnings = Vec::new();
-        let started = ports.clock.now();
-        let (stopping, _) = watch::channel(false);
-        let (callers, _) = watch::channel(0);
-        let peer_text = peer_text(peer);
-        let shared = Arc::new(Shared {
+        let secret = fresh();
+        let parts = Parts {
             ports,
-            raft,
-            exec,
-            blobs,
+            exec: Arc::new(Exec::new(config.exec)?),
+            raft: Options::single(cluster, peer, origin),
             peer_text,
             home,
             alias,
             addresses,
-            started,
-            warnings,
-            stopping,
-            callers,
-        });
-        saga::drive(&shared).await?;
-        let secret = fresh();
-        open(&shared, &net, secret, config.public, vats)?;
-        tracing::info!(peer = %shared.peer_text, state = %state.path().display(), "the node answers");
-        Ok(Self { _thread: thread, shared, net, secret, state })
+            secret,
+            public: config.public,
+        };
+        let opened = Opened::open(parts).await?;
+        // The log has begun: an empty one is a loss from now on. A crash before this line leaves a log that is not empty,
+        // or a beginning that may be repeated.
+        state.identity(BEGUN, fresh)?;
+        let serving = opened.serve(vats).await?;
+        let peer_text = peer_text(peer);
+        tracing::info!(peer = %peer_text, state = %state.path().display(), "the node answers");
+        Ok(Self { _thread: thread, serving, peer_text, secret, state })
     }
 
     /// Its peer id in libp2p's text form.
     pub fn peer(&self) -> &str {
-        &self.shared.peer_text
+        &self.peer_text
     }
 
     /// The name of its home.
     pub fn alias(&self) -> &str {
-        self.shared.alias.as_str()
+        self.serving.shared.alias.as_str()
     }
 
     /// The addresses it listens on, each with its peer id.
     pub fn addresses(&self) -> &[String] {
-        &self.shared.addresses
+        &self.serving.shared.addresses
     }
 
     /// Gives the owner's root at login. Made anew at each start.
@@ -212,10 +181,11 @@ impl Node {
 
     /// The owner's `Host`, in this process.
     pub fn host(&self) -> HostStub {
-        let peer = self.net.local();
+        let shared = &self.serving.shared;
+        let peer = shared.ports.net.local();
         let who = Who { principal: Principal::of_peer(&peer.0), owner: true };
-        self.shared.callers.send_modify(|callers| *callers += 1);
-        HostStub(serve_host(NodeHost { shared: self.shared.clone(), peer, who }))
+        shared.callers.send_modify(|callers| *callers += 1);
+        HostStub(serve_host(NodeHost { shared: shared.clone(), peer, who }))
     }
 
     /// Completes when somebody asked the node to stop, or when it must end: then with the reason.
@@ -223,14 +193,7 @@ impl Node {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn ended(&self) -> Option<String> {
-        let mut stopping = self.shared.stopping.subscribe();
-        let asked = stopping.wait_for(|stopping| *stopping);
-        let failed = self.shared.raft.failed();
-        futures::pin_mut!(asked, failed);
-        match select(asked, failed).await {
-            Either::Left(_) => None,
-            Either::Right((reason, _)) => Some(reason),
-        }
+        self.serving.ended().await
     }
 
     /// Completes when no login is alive.
@@ -239,7 +202,7 @@ impl Node {
     /// Dropping the future has no effect.
     pub async fn left_alone(&self) {
         // The sender lives as long as the node: the wait ends by the condition only.
-        let _ = self.shared.callers.subscribe().wait_for(|callers| *callers == 0).await;
+        let _ = self.serving.shared.callers.subscribe().wait_for(|callers| *callers == 0).await;
     }
 
     /// Stops in order: callers finish within a bound, snapshots are taken, the log is closed.
@@ -247,12 +210,12 @@ impl Node {
     /// # Errors
     /// `fatal` when a snapshot could not be taken; nothing acknowledged is lost, the log has it.
     pub async fn stop(self) -> Result<(), Error> {
-        let clock = &self.shared.ports.clock;
+        let clock = &self.serving.shared.ports.clock;
         let deadline = clock.sleep_until(clock.now().after(DRAIN_WITHIN));
         let alone = self.left_alone();
         futures::pin_mut!(alone);
         select(alone, deadline).await;
-        self.shared.raft.stop().await
+        self.serving.shared.raft.stop().await
     }
 }
 
@@ -260,35 +223,4 @@ fn first_half(bytes: [u8; 32]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&bytes[..16]);
     half
-}
-
-/// Has every published module ready before the log is applied. One that is damaged is left: a mount that needs it
-/// waits, and says so.
-fn load_all(blobs: Blobs, exec: &Exec) -> Blobs {
-    for hash in blobs.hashes() {
-        let loaded = blobs.read(&hash).and_then(|bytes| exec.add(&bytes));
-        if let Err(error) = loaded {
-            tracing::error!(%error, blob = %hash, "a published module can not be loaded");
-        }
-    }
-    blobs
-}
-
-/// Lets callers in: a task accepts their connections, the node's thread drives them.
-fn open(shared: &Arc<Shared>, net: &Libp2p, secret: [u8; 32], public: bool, vats: Vats) -> Result<(), Error> {
-    let incoming = net.accept(isx_vat::PROTOCOL).map_err(|error| Error::new(Code::Fatal, error.to_string()))?;
-    let gate = Arc::new(Gate { shared: shared.clone(), secret, public });
-    let clock = shared.ports.clock.clone();
-    shared.ports.spawn.spawn("accept", Box::pin(accept(incoming, gate, vats, clock)));
-    Ok(())
-}
-
-async fn accept(mut incoming: Box<dyn isx_port::Incoming>, gate: Arc<Gate>, vats: Vats, clock: Arc<dyn Clock>) {
-    let authority = Arc::new(Authority::default());
-    while let Some((peer, stream)) = incoming.next().await {
-        // Beyond its bound the stream is dropped, which the peer sees as a closed connection.
-        if let Err(error) = vats.drive(serve(stream, peer, gate.clone(), &authority, clock.clone())) {
-            tracing::warn!(%error, "a connection was refused");
-        }
-    }
 }

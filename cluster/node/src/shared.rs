@@ -6,7 +6,7 @@ use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
 use isx_cluster::{MountView, Outcome, Request, View};
 use isx_exec::Exec;
 use isx_iface::Delivery;
-use isx_port::{Instant, Ports};
+use isx_port::{Instant, Lane, PeerId, Ports, Spawn};
 use isx_raft::{Consistency, Group, MOUNTS, Raft, TREE};
 use isx_row::{Code, ContentHash, Error, MountId, Principal};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ pub(crate) struct Shared {
     pub(crate) raft: Raft,
     pub(crate) exec: Arc<Exec>,
     pub(crate) blobs: Blobs,
-    /// The node's peer id in text form.
-    pub(crate) peer_text: String,
+    /// How a peer is written for people.
+    pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.
     pub(crate) home: AnchorId,
     pub(crate) alias: Name,
@@ -111,22 +111,16 @@ impl Shared {
         &self,
         body: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.on(isx_port::Lane::Publish, body).await
+        self.on(Lane::Publish, body).await
     }
 
     /// Runs on a lane.
     pub(crate) async fn on<T: Send + 'static>(
         &self,
-        lane: isx_port::Lane,
+        lane: Lane,
         body: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let (done, result) = futures::channel::oneshot::channel();
-        let job = Box::new(move || {
-            // Who asked may have gone.
-            let _ = done.send(body());
-        });
-        self.ports.spawn.run(lane, job).await;
-        result.await.unwrap_or_else(|_| Err(Error::new(Code::Unknown, "the node is stopping")))
+        on(&*self.ports.spawn, lane, body).await
     }
 
     /// Has the module of a published blob ready to run.
@@ -139,6 +133,21 @@ impl Shared {
         self.raft.poke();
         Ok(())
     }
+}
+
+/// Runs on a lane.
+pub(crate) async fn on<T: Send + 'static>(
+    spawn: &dyn Spawn,
+    lane: Lane,
+    body: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let (done, result) = futures::channel::oneshot::channel();
+    let job = Box::new(move || {
+        // Who asked may have gone.
+        let _ = done.send(body());
+    });
+    spawn.run(lane, job).await;
+    result.await.unwrap_or_else(|_| Err(Error::new(Code::Unknown, "the node is stopping")))
 }
 
 /// A mount in a view of its group.
