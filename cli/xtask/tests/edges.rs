@@ -36,9 +36,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("isx-vat", &["isx-iface", "isx-port"]),
     ("isx-net", &["isx-port"]),
     ("isx-node", NODE),
+    // Its seeds of whole nodes are isx-node and isx-client over simulated ports: without `real` and `dial`.
     (
         "isx-sim",
         &[
+            "isx-node",
             "isx-anchors",
             "isx-cluster",
             "isx-wal",
@@ -144,8 +146,22 @@ fn the_client_dials_only_behind_its_feature() {
     let client = metadata.packages.iter().find(|package| package.name.as_str() == "isx-client").expect("isx-client");
     let net = client.dependencies.iter().find(|dependency| dependency.name == "isx-net").expect("isx-net");
     assert!(net.optional, "isx-net must be optional in isx-client");
-    let sim = metadata.packages.iter().find(|package| package.name.as_str() == "isx-sim").expect("isx-sim");
-    if let Some(used) = sim.dependencies.iter().find(|dependency| dependency.name == "isx-client") {
-        assert!(!used.uses_default_features, "isx-sim takes isx-client without `dial`");
+}
+
+#[test]
+fn the_simulator_takes_neither_libp2p_nor_this_machine() {
+    let metadata = metadata();
+    let package = |name: &str| metadata.packages.iter().find(|package| package.name.as_str() == name);
+    let node = package("isx-node").expect("isx-node");
+    let net = node.dependencies.iter().find(|dependency| dependency.name == "isx-net").expect("isx-net");
+    assert!(net.optional, "isx-net must be optional in isx-node");
+    let sim = package("isx-sim").expect("isx-sim");
+    for (name, feature) in [("isx-client", "dial"), ("isx-node", "real")] {
+        let uses: Vec<_> = sim.dependencies.iter().filter(|dependency| dependency.name == name).collect();
+        assert!(!uses.is_empty(), "isx-sim takes {name}");
+        for used in uses {
+            let taken = used.uses_default_features || used.features.iter().any(|taken| taken == feature);
+            assert!(!taken, "isx-sim takes {name} without `{feature}`");
+        }
     }
 }

@@ -14,6 +14,8 @@ pub enum Action {
     Swap(Option<u64>, u64, Option<bool>),
     /// Adds to the counter; the total after it, if it was heard.
     Add(u64, Option<u64>),
+    /// Takes from the counter, if it has as much; if it was heard, what is left, or that there was less.
+    Take(u64, Option<Option<u64>>),
     /// Reads the counter.
     Total(u64),
 }

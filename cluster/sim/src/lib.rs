@@ -6,10 +6,13 @@
 //! and remove mounts; a nemesis does harm and then heals; oracles, one file each, judge what happened. Everything is
 //! drawn from the seed, so [`run`] of one seed is always the same run, and a failing seed is its own test case.
 //!
-//! Knows nothing of libp2p, wasmtime, tokio's runtime, or real time.
+//! Seeds of [`Kind::Node`] run everything above that, too: isx-node with isx-exec and a module in WebAssembly, and
+//! programs that dial it with isx-client over isx-vat ([`run_node`]). capnp-rpc walks maps of random order, so their runs are judged by the oracles alone.
+//!
+//! Knows nothing of libp2p, tokio's runtime, or real time.
 //!
 //! # Invariants
-//! - Two runs of one seed are the same, to the bytes on their disks: `one_seed_is_one_run`.
+//! - Two runs of one seed of [`Kind::Raft`] are the same, to the bytes on their disks: `one_seed_is_one_run`.
 //! - Every bug that can be planted in a node is caught, and which oracle does it at which seed is written down:
 //!   `every_planted_bug_is_caught`.
 //! - The checker finds planted anomalies: `oracle::linear::tests::planted_anomalies_are_found`.
@@ -30,6 +33,7 @@ pub mod disk;
 mod executor;
 mod findings;
 mod history;
+mod local;
 mod nemesis;
 mod net;
 pub mod oracle;
@@ -37,6 +41,7 @@ mod random;
 mod run;
 mod trace;
 mod tree;
+mod vat;
 mod world;
 
 pub use clock::{SimClock, SimEntropy};
@@ -45,6 +50,7 @@ pub use findings::Findings;
 pub use history::{Action, History, Operation};
 pub use net::{SimNet, Weather};
 pub use random::Random;
-pub use run::{Options, Report, run, run_with};
+pub use run::{Kind, Options, Report, run, run_with};
 pub use trace::Trace;
+pub use vat::{Modules, run_node};
 pub use world::{Configure, Node, World};

@@ -45,7 +45,7 @@ async fn harm_once(world: &Arc<World>, random: &mut Random) {
     match random.below(13) {
         0..=3 => crash(world, random, &[victim]).await,
         4 => crash(world, random, &(0..count as usize).collect::<Vec<_>>()).await,
-        5 | 6 if count > 1 => cut(world, random, victim).await,
+        5 | 6 if world.peers().len() > 1 => cut(world, random, victim).await,
         7 => {
             world.say(format_args!("every stream is reset"));
             world.net.storm();
@@ -131,12 +131,12 @@ async fn cut(world: &Arc<World>, random: &mut Random, victim: usize) {
     let Some(node) = world.nodes.get(victim) else { return };
     let directions = random.below(3);
     world.say(format_args!("node {} is cut off, way {directions}", node.id));
-    for other in world.nodes.iter().filter(|other| other.id != node.id) {
+    for other in world.peers().into_iter().filter(|other| *other != node.peer) {
         if directions != 1 {
-            world.net.cut(node.peer, other.peer);
+            world.net.cut(node.peer, other);
         }
         if directions != 0 {
-            world.net.cut(other.peer, node.peer);
+            world.net.cut(other, node.peer);
         }
     }
     world.sleep(Duration::from_millis(random.range(300..4000))).await;

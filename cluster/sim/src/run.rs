@@ -20,10 +20,34 @@ const CLIENTS: Range<u64> = 2..8;
 /// How often the oracles look.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// What a seed is a run of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// isx-raft and what is below it, over the twin of a module: [`run`].
+    Raft,
+    /// A whole node and clients of it: [`run_node`](crate::run_node).
+    Node,
+}
+
+impl Kind {
+    /// The kind of a seed: every fifth is of a whole node.
+    pub fn of(seed: u64) -> Self {
+        if seed.is_multiple_of(5) { Self::Node } else { Self::Raft }
+    }
+
+    /// The kind in a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Raft => "raft",
+            Self::Node => "node",
+        }
+    }
+}
+
 /// What a run varies beside its seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Voters; 0 lets the seed choose 1 or 3.
+    /// Voters of a run of [`Kind::Raft`]; 0 lets the seed choose 1 or 3.
     pub voters: u64,
     /// Simulated time before the world heals.
     pub duration: Duration,
@@ -40,6 +64,8 @@ impl Default for Options {
 pub struct Report {
     /// The seed.
     pub seed: u64,
+    /// What it was a run of.
+    pub kind: Kind,
     /// Voters.
     pub voters: u64,
     /// What is wrong; nothing, if all is well.
@@ -73,12 +99,24 @@ pub fn run_with(seed: u64, options: Options, configure: Configure) -> Report {
     let world = World::new_with(seed, voters, configure);
     let history = History::default();
     let agreement: Arc<Mutex<agreement::Agreement>> = Arc::default();
-    let end = options.duration;
-    let main = play(world.clone(), history.clone(), agreement.clone(), end);
+    let main = play(world.clone(), history.clone(), agreement.clone(), options.duration);
+    let finished = finish(&world, options.duration, main);
+    judge(&world, &agreement, &history);
+    if let Some(totals) = finished {
+        exactly_once::check(&history.all(), &totals, &world.findings);
+    }
+    report(seed, Kind::Raft, &world, &history)
+}
+
+/// Runs a story whose harm and clients end at `end`; none if it does not come to its end.
+pub(crate) fn finish<T: Send + 'static>(
+    world: &Arc<World>,
+    end: Duration,
+    story: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
     // Everything after the end has bounds of its own; this one only catches a world that stands still.
     let end = end + Duration::from_secs(120);
-    let ran = catch_unwind(AssertUnwindSafe(|| world.executor.block_on(end, main)));
-    let finished = match ran {
+    match catch_unwind(AssertUnwindSafe(|| world.executor.block_on(end, story))) {
         Ok(finished) => {
             if finished.is_none() {
                 world.findings.report("run", format_args!("the world stands still"));
@@ -91,35 +129,52 @@ pub fn run_with(seed: u64, options: Options, configure: Configure) -> Report {
             world.findings.report("panic", format_args!("{text}"));
             None
         }
+    }
+}
+
+/// Begins to look at the machines, and to start those whose process ends.
+pub(crate) fn watch(world: &Arc<World>, agreement: &Arc<Mutex<agreement::Agreement>>) {
+    let watch = {
+        let (world, agreement) = (world.clone(), agreement.clone());
+        async move {
+            let mut invariants = raft::Invariants::default();
+            loop {
+                agreement.lock().unwrap_or_else(PoisonError::into_inner).look(&world);
+                invariants.look(&world);
+                world.sleep(LOOK_EVERY).await;
+            }
+        }
     };
-    raft::match_logs(&world);
+    world.executor.spawn(Life::WORLD, "oracles", Box::pin(watch));
+    world.executor.spawn(Life::WORLD, "supervisor", Box::pin(nemesis::supervise(world.clone())));
+}
+
+/// Judges what a run leaves.
+pub(crate) fn judge(world: &Arc<World>, agreement: &Mutex<agreement::Agreement>, history: &History) {
+    raft::match_logs(world);
     if world.findings.all().is_empty() {
-        batches::check(&world, &agreement.lock().unwrap_or_else(PoisonError::into_inner));
+        batches::check(world, &agreement.lock().unwrap_or_else(PoisonError::into_inner));
     }
+    linear::check(&history.all(), &world.findings);
+}
+
+/// What came of a run, whose world ends.
+pub(crate) fn report(seed: u64, kind: Kind, world: &Arc<World>, history: &History) -> Report {
     let operations = history.all();
-    linear::check(&operations, &world.findings);
-    if let Some(totals) = finished {
-        exactly_once::check(&operations, &totals, &world.findings);
-    }
+    let asks = |action: &Action| matches!(action, Action::Put(_) | Action::Add(..) | Action::Take(..));
     let report = Report {
         seed,
-        voters,
+        kind,
+        voters: world.nodes.len() as u64,
         findings: world.findings.all(),
-        answered: operations
-            .iter()
-            .filter(|one| one.end.is_some() && matches!(one.action, Action::Put(_) | Action::Add(..)))
-            .count(),
+        answered: operations.iter().filter(|one| one.end.is_some() && asks(&one.action)).count(),
         operations: operations.len(),
         hash: world.trace.hash(),
         steps: world.trace.steps(),
         simulated: world.executor.now(),
         lines: world.trace.lines(),
     };
-    for index in 0..world.nodes.len() {
-        // Breaks the circle of world, executor, tasks and world.
-        world.kill(index, crate::disk::Crash::KeepAll, &mut crate::Random::new(0));
-    }
-    world.executor.kill(Life::WORLD);
+    world.end_all();
     report
 }
 
@@ -133,19 +188,7 @@ async fn play(
     for index in 0..world.nodes.len() {
         world.start(index);
     }
-    let watch = {
-        let world = world.clone();
-        async move {
-            let mut invariants = raft::Invariants::default();
-            loop {
-                agreement.lock().unwrap_or_else(PoisonError::into_inner).look(&world);
-                invariants.look(&world);
-                world.sleep(LOOK_EVERY).await;
-            }
-        }
-    };
-    world.executor.spawn(Life::WORLD, "oracles", Box::pin(watch));
-    world.executor.spawn(Life::WORLD, "supervisor", Box::pin(nemesis::supervise(world.clone())));
+    watch(&world, &agreement);
     create_mount(&world).await;
     if let Err(error) = Client::new(world.clone(), history.clone(), 0).make_home().await {
         world.findings.report("client", format_args!("no home: {error}"));

@@ -1,4 +1,5 @@
-//! Nodes that run isx-raft over a simulated disk, network, clock and executor, and can be killed and started again.
+//! Machines that run isx-raft, or a whole node, over a simulated disk, network, clock and executor, and can be killed and
+//! started again.
 
 use crate::clock::{SimClock, SimEntropy};
 use crate::disk::{Crash, Fault, SimDisk};
@@ -8,9 +9,11 @@ use crate::net::{SimNet, Weather};
 use crate::oracle::durable::Durable;
 use crate::random::Random;
 use crate::trace::Trace;
+use crate::vat;
 use isx_cluster::twin::Twin;
 use isx_port::{Clock, Instant, PeerId, Ports};
 use isx_raft::{Options, Origin, Raft};
+use isx_store::Executor as ModuleExecutor;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +26,22 @@ const ENTRIES_PER_SNAPSHOT: u64 = 120;
 
 /// Changes the options of a node, given its number.
 pub type Configure = Arc<dyn Fn(u64, &mut Options) + Send + Sync>;
+
+/// What machines run.
+pub(crate) enum Program {
+    /// isx-raft alone, over the twin of a module.
+    Raft,
+    /// A whole node.
+    Node(vat::Program),
+}
+
+/// How a process ended that nobody killed.
+pub(crate) enum End {
+    /// It did not start.
+    NotStarted(String),
+    /// It failed later.
+    Failed(String),
+}
 
 /// One machine.
 pub struct Node {
@@ -62,9 +81,12 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// What is durable on their disks.
     pub durable: Durable,
+    pub(crate) program: Program,
     configure: Configure,
     lives: AtomicU64,
     random: Mutex<Random>,
+    /// Peers that are no machines: callers, with the lives of their programs.
+    callers: Mutex<Vec<(PeerId, Life)>>,
 }
 
 impl World {
@@ -75,6 +97,11 @@ impl World {
 
     /// A world of stopped machines whose nodes have other options.
     pub fn new_with(seed: u64, voters: u64, configure: Configure) -> Arc<Self> {
+        Self::of(seed, voters, configure, Program::Raft)
+    }
+
+    /// A world of stopped machines that run `program`.
+    pub(crate) fn of(seed: u64, voters: u64, configure: Configure, program: Program) -> Arc<Self> {
         let mut random = Random::new(seed);
         let trace = Trace::default();
         let executor = Executor::new(random.split("executor"), LaneTimes::default(), trace.clone());
@@ -87,10 +114,56 @@ impl World {
             findings: Findings::default(),
             nodes,
             durable: Durable::default(),
+            program,
             configure,
             lives: AtomicU64::new(1),
             random: Mutex::new(random.split("world")),
+            callers: Mutex::default(),
         })
+    }
+
+    fn callers(&self) -> MutexGuard<'_, Vec<(PeerId, Life)>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A life that begins now.
+    fn born(&self) -> Life {
+        Life(self.lives.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Another peer of the network, which is no machine.
+    pub(crate) fn caller(&self) -> (PeerId, Life) {
+        let mut callers = self.callers();
+        let mut peer = [0xca; 32];
+        peer[..8].copy_from_slice(&(callers.len() as u64).to_be_bytes());
+        let caller = (PeerId(peer), self.born());
+        callers.push(caller);
+        caller
+    }
+
+    /// Every peer of the network.
+    pub(crate) fn peers(&self) -> Vec<PeerId> {
+        let machines = self.nodes.iter().map(|node| node.peer);
+        machines.chain(self.callers().iter().map(|(peer, _)| *peer)).collect()
+    }
+
+    /// Ends everything: machines, callers and the world's own tasks.
+    pub(crate) fn end_all(&self) {
+        // Breaks the circle of world, executor, tasks and world.
+        for index in 0..self.nodes.len() {
+            self.kill(index, Crash::KeepAll, &mut Random::new(0));
+        }
+        let callers = std::mem::take(&mut *self.callers());
+        callers.into_iter().for_each(|(_, life)| self.executor.kill(life));
+        self.executor.kill(Life::WORLD);
+    }
+
+    /// What applies the modules that machines run.
+    pub(crate) fn module_executor(&self) -> Result<Arc<dyn ModuleExecutor>, isx_row::Error> {
+        match &self.program {
+            Program::Raft => Ok(Arc::new(Twin::default())),
+            Program::Node(program) => Ok(program.executor_with_all()?),
+        }
     }
 
     /// A generator of its own for a part of the world.
@@ -112,7 +185,7 @@ impl World {
     /// Starts a stopped machine.
     pub fn start(self: &Arc<Self>, index: usize) {
         let Some(node) = self.nodes.get(index) else { return };
-        let life = Life(self.lives.fetch_add(1, Ordering::Relaxed));
+        let life = self.born();
         let clock = Arc::new(SimClock::new(self.executor.clone(), life, node.drift_ppm, node.wall_offset_us.clone()));
         let (disk, origin) = {
             let mut state = node.state();
@@ -138,29 +211,39 @@ impl World {
         let world = self.clone();
         let main = async move {
             let Some(node) = world.nodes.get(index) else { return };
-            match Raft::start(ports, options, Arc::new(Twin::default())).await {
-                Ok(raft) => {
-                    {
-                        let mut state = node.state();
-                        state.raft = Some(raft.clone());
-                        state.origin = Origin::Existing;
+            let end = match &world.program {
+                Program::Raft => match Raft::start(ports, options, Arc::new(Twin::default())).await {
+                    Ok(raft) => {
+                        world.opened(node, &raft);
+                        crate::oracle::ring::follow(&world, life, node.id, &raft);
+                        End::Failed(raft.failed().await)
                     }
-                    crate::oracle::ring::follow(&world, life, node.id, &raft);
-                    let failure = raft.failed().await;
-                    // A full disk is waited out.
-                    let excused = node.state().faulty;
-                    world.end(node, excused, format_args!("failed: {failure}"));
-                }
-                Err(error) => {
-                    let excused = {
-                        let state = node.state();
-                        state.faulty || state.disk.is_bounded()
-                    };
-                    world.end(node, excused, format_args!("did not start: {}", causes(&error)));
-                }
-            }
+                    Err(error) => End::NotStarted(causes(&error)),
+                },
+                Program::Node(program) => program.run(&world, node, life, ports, options).await,
+            };
+            world.ended(node, end);
         };
         self.executor.spawn(life, "node", Box::pin(main));
+    }
+
+    /// A machine's log is open.
+    pub(crate) fn opened(&self, node: &Node, raft: &Raft) {
+        let mut state = node.state();
+        state.raft = Some(raft.clone());
+        state.origin = Origin::Existing;
+    }
+
+    fn ended(&self, node: &Node, end: End) {
+        let (faulty, bounded) = {
+            let state = node.state();
+            (state.faulty, state.disk.is_bounded())
+        };
+        match end {
+            End::NotStarted(why) => self.end(node, faulty || bounded, format_args!("did not start: {why}")),
+            // A full disk is waited out.
+            End::Failed(why) => self.end(node, faulty, format_args!("failed: {why}")),
+        }
     }
 
     /// A process ended by itself: excused, if its disk was made to fail.

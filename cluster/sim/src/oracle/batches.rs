@@ -5,23 +5,31 @@
 
 use crate::oracle::agreement::Agreement;
 use crate::world::World;
-use isx_cluster::twin::Twin;
 use isx_cluster::{Applied, Entry, Machine, Outcome};
 use isx_raft::{Group, MOUNTS, TREE};
 use isx_store::Executor;
 
 /// Judges a world that has come together.
 pub(crate) fn check(world: &World, agreement: &Agreement) {
+    let executor = match world.module_executor() {
+        Ok(executor) => executor,
+        Err(error) => return world.findings.report("batches", format_args!("no executor: {error}")),
+    };
     for group in [TREE, MOUNTS] {
         let Some(applied) = agreement.applied(group) else { continue };
-        if let Err(wrong) = replay(world, agreement, group, applied) {
+        if let Err(wrong) = replay(world, &*executor, agreement, group, applied) {
             world.findings.report("batches", format_args!("group {}: {wrong}", group.0));
         }
     }
 }
 
-fn replay(world: &World, agreement: &Agreement, group: Group, applied: u64) -> Result<(), String> {
-    let executor = Twin::default();
+fn replay(
+    world: &World,
+    executor: &dyn Executor,
+    agreement: &Agreement,
+    group: Group,
+    applied: u64,
+) -> Result<(), String> {
     let mut machine = Machine::new((group.0 as u32).into(), executor.execution_id());
     // The machine wants indexes that grow, and there are more entries than in the log.
     let mut place = 0;
@@ -33,13 +41,13 @@ fn replay(world: &World, agreement: &Agreement, group: Group, applied: u64) -> R
         expected = index + 1;
         if let Some(command) = command {
             let entry = Entry::decode(&command).map_err(|error| format!("entry {index}: {error}"))?;
-            let whole = (entry.records.len() > 1).then(|| whole(&machine, place + 1, &entry, &executor));
+            let whole = (entry.records.len() > 1).then(|| whole(&machine, place + 1, &entry, executor));
             let mut outcomes = Vec::new();
             for record in &entry.records {
                 place += 1;
                 let one = Entry { records: vec![record.clone()], ..entry.clone() };
                 let Applied { outcomes: answered, .. } =
-                    machine.apply(place, &one, &executor).map_err(|hold| format!("entry {index}: {hold}"))?;
+                    machine.apply(place, &one, executor).map_err(|hold| format!("entry {index}: {hold}"))?;
                 outcomes.extend(answered);
             }
             if whole.is_some_and(|whole| whole != (outcomes, machine.state_hash())) {
@@ -61,7 +69,7 @@ fn replay(world: &World, agreement: &Agreement, group: Group, applied: u64) -> R
 }
 
 /// What the entry does in one piece; the machine stays as it is.
-fn whole(machine: &Machine, place: u64, entry: &Entry, executor: &Twin) -> (Vec<Outcome>, [u8; 32]) {
+fn whole(machine: &Machine, place: u64, entry: &Entry, executor: &dyn Executor) -> (Vec<Outcome>, [u8; 32]) {
     let mut machine = machine.clone();
     let outcomes = machine.apply(place, entry, executor).map(|applied| applied.outcomes);
     (outcomes.unwrap_or_default(), machine.state_hash())

@@ -13,6 +13,7 @@ use isx_raft::inspect::{command, durable_group};
 use isx_raft::{Group, MOUNTS, TREE};
 use isx_row::{Sequence, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const BATCH_MAGIC: &[u8] = b"bEgn";
@@ -33,6 +34,8 @@ struct Index {
     logs: BTreeMap<(u64, usize), Log>,
     /// Where each call stood in some log of the mounts: a call that was asked again stands in more than one place.
     places: BTreeMap<(SessionId, Sequence), BTreeSet<Place>>,
+    /// The same by reducer and arguments: for callers who do not number their calls themselves.
+    places_of: BTreeMap<(String, Vec<u8>), BTreeSet<Place>>,
     /// The machine's bytes of every entry that stood in some log, by group.
     commands: BTreeMap<(u64, Place), Option<Arc<[u8]>>>,
     /// The term of each entry that is known to be committed, by group and index.
@@ -68,19 +71,17 @@ impl Durable {
     /// Looks for the call on each machine's disk, as a power cut would leave it now.
     pub(crate) fn check(&self, world: &World, call: &SessionCall) {
         let mut index = self.index();
-        for machine in 0..world.nodes.len() {
-            index.follow(world, machine);
-        }
+        index.follow_all(world);
         let places = index.places.get(&(call.session, call.sequence));
-        let logs = || index.logs.range((MOUNTS.0, 0)..=(MOUNTS.0, usize::MAX)).map(|(_, log)| log);
-        let holds = |place: Place| logs().filter(|log| log.holds(place)).count();
-        // One place on a quorum is enough.
-        let held = places.into_iter().flatten().map(|place| holds(*place)).max().unwrap_or(0);
-        let quorum = world.nodes.len() / 2 + 1;
-        if held < quorum {
-            let what = format!("{call:?} at {places:?} is durable on {held} of {} machines", world.nodes.len());
-            world.findings.report("durable", format_args!("{what}"));
-        }
+        index.judge(world, format_args!("{call:?}"), places);
+    }
+
+    /// [`Durable::check`] of the one call in the run of a reducer with these arguments.
+    pub(crate) fn check_only(&self, world: &World, reducer: &str, arguments: &[u8]) {
+        let mut index = self.index();
+        index.follow_all(world);
+        let places = index.places_of.get(&(reducer.to_owned(), arguments.to_vec()));
+        index.judge(world, format_args!("{reducer}{arguments:?}"), places);
     }
 
     /// The machine's bytes of every committed entry of a group, by index, of a world that has come together with all
@@ -101,6 +102,22 @@ impl Durable {
 }
 
 impl Index {
+    fn follow_all(&mut self, world: &World) {
+        (0..world.nodes.len()).for_each(|machine| self.follow(world, machine));
+    }
+
+    fn judge(&self, world: &World, call: fmt::Arguments<'_>, places: Option<&BTreeSet<Place>>) {
+        let logs = || self.logs.range((MOUNTS.0, 0)..=(MOUNTS.0, usize::MAX)).map(|(_, log)| log);
+        let holds = |place: Place| logs().filter(|log| log.holds(place)).count();
+        // One place on a quorum is enough.
+        let held = places.into_iter().flatten().map(|place| holds(*place)).max().unwrap_or(0);
+        let quorum = world.nodes.len() / 2 + 1;
+        if held < quorum {
+            let what = format!("{call} at {places:?} is durable on {held} of {} machines", world.nodes.len());
+            world.findings.report("durable", format_args!("{what}"));
+        }
+    }
+
     /// Only what a snapshot covers is dropped, and only what is committed is in a snapshot: so the entries of a log that
     /// has the last one of them are committed. Of a log that has another one there the snapshot was a leader's.
     fn purge(&mut self, world: &World, group: u64, last: Place, entries: &BTreeMap<u64, u64>) {
@@ -191,6 +208,8 @@ impl Index {
             if let Request::Call(call) = &record.request
                 && let Some(SessionCall { session, sequence, .. }) = call.session
             {
+                let named = (call.name.to_string(), call.payload.to_vec());
+                self.places_of.entry(named).or_default().insert(place);
                 self.places.entry((session, sequence)).or_default().insert(place);
             }
         }

@@ -60,6 +60,11 @@ impl State {
                 let after = self.counter.wrapping_add(n);
                 total.is_none_or(|total| total == after).then_some(Self { counter: after, ..self })
             }
+            Action::Take(n, told) => {
+                let left = self.counter.checked_sub(n);
+                let after = Self { counter: left.unwrap_or(self.counter), ..self };
+                told.is_none_or(|told| told == left).then_some(after)
+            }
             Action::Total(total) => (self.counter == total).then_some(self),
         }
     }
@@ -163,7 +168,7 @@ pub fn judge(operations: &[Operation]) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Action::{Add, Get, Put, Swap, Total};
+    use Action::{Add, Get, Put, Swap, Take, Total};
 
     /// Operations as (begin, end, action); an end of 0 never came.
     fn check(operations: &[(u64, u64, Action)], verdict: Verdict) {
@@ -188,6 +193,8 @@ mod tests {
         check(&[(1, 2, Add(3, Some(3))), (3, 4, Add(2, Some(5))), (5, 6, Total(5))], Verdict::Linearizable);
         check(&[(1, 2, Swap(None, 1, Some(true))), (3, 4, Swap(None, 2, Some(false)))], Verdict::Linearizable);
         check(&[(1, 9, Add(3, Some(5))), (2, 8, Add(2, Some(2)))], Verdict::Linearizable);
+        check(&[(1, 4, Take(3, Some(Some(0)))), (2, 3, Add(3, Some(3)))], Verdict::Linearizable);
+        check(&[(1, 4, Take(3, Some(None))), (2, 3, Add(3, Some(3)))], Verdict::Linearizable);
     }
 
     #[test]
@@ -213,6 +220,9 @@ mod tests {
         // Two swaps of one value that both went well, and one that did not and should have.
         check(&[(1, 4, Swap(None, 1, Some(true))), (2, 5, Swap(None, 2, Some(true)))], Verdict::Not);
         check(&[(1, 2, Put(1)), (3, 4, Swap(Some(1), 2, Some(false)))], Verdict::Not);
+        // Something taken that was not there, and something there that was not taken.
+        check(&[(1, 2, Take(3, Some(Some(0))))], Verdict::Not);
+        check(&[(1, 2, Add(3, Some(3))), (3, 4, Take(3, Some(None)))], Verdict::Not);
         // Two answers that can not both be.
         check(&[(1, 4, Add(1, Some(1))), (2, 5, Add(1, Some(1)))], Verdict::Not);
     }

@@ -1,0 +1,90 @@
+//! The node that a machine runs: isx-node over the machine's ports.
+
+use crate::executor::Life;
+use crate::findings::causes;
+use crate::local::local;
+use crate::vat::modules::{Modules, VARIANTS};
+use crate::world::{End, Node, World};
+use isx_anchors::Name;
+use isx_exec::{Exec, MemoryMark, NoTrial};
+use isx_node::{Opened, Parts, ServeError};
+use isx_port::{PeerId, Ports};
+use isx_row::{Error, HomeId};
+use isx_vat::vats;
+use std::sync::Arc;
+
+/// The name of the node's home.
+const ALIAS: &str = "alpha";
+/// Gives the owner's rights at login. A real node makes one at each start, and who dials reads it there.
+pub(crate) const SECRET: [u8; 32] = [5; 32];
+
+/// A node of one voter, as isx-node starts them.
+pub(crate) struct Program {
+    pub(crate) modules: Arc<Modules>,
+    /// What names the calls being applied outlives the process.
+    mark: Arc<MemoryMark>,
+}
+
+impl Program {
+    pub(crate) fn new(modules: Arc<Modules>) -> Self {
+        Self { modules, mark: Arc::default() }
+    }
+
+    fn executor(&self, mark: Arc<MemoryMark>) -> Result<Exec, Error> {
+        Exec::new(isx_exec::Ports { compile: self.modules.clone(), trial: Arc::new(NoTrial), mark, cache: None })
+    }
+
+    /// An executor of an oracle, with every module there is.
+    pub(crate) fn executor_with_all(&self) -> Result<Arc<Exec>, Error> {
+        let exec = self.executor(Arc::default())?;
+        (0..VARIANTS).try_for_each(|number| exec.add(&self.modules.variant(number)).map(drop))?;
+        Ok(Arc::new(exec))
+    }
+
+    /// One life of the node.
+    pub(crate) async fn run(
+        &self,
+        world: &Arc<World>,
+        node: &Node,
+        life: Life,
+        ports: Ports,
+        options: isx_raft::Options,
+    ) -> End {
+        match self.serve(world, node, life, ports, options).await {
+            Ok(end) => end,
+            Err(error) => End::NotStarted(causes(&error)),
+        }
+    }
+
+    async fn serve(
+        &self,
+        world: &Arc<World>,
+        node: &Node,
+        life: Life,
+        ports: Ports,
+        options: isx_raft::Options,
+    ) -> Result<End, ServeError> {
+        let (vats, driving) = vats();
+        world.executor.spawn(life, "vats", local(driving.drive()));
+        let parts = Parts {
+            ports,
+            exec: Arc::new(self.executor(self.mark.clone())?),
+            raft: options,
+            peer_text,
+            home: HomeId([1; 16]),
+            alias: Name::new(ALIAS)?,
+            addresses: Vec::new(),
+            secret: SECRET,
+            public: true,
+        };
+        let opened = Opened::open(parts).await?;
+        world.opened(node, opened.raft());
+        let serving = opened.serve(vats).await?;
+        world.say(format_args!("node {} answers", node.id));
+        Ok(End::Failed(serving.ended().await.unwrap_or_else(|| "somebody stopped it".into())))
+    }
+}
+
+fn peer_text(peer: PeerId) -> String {
+    peer.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
