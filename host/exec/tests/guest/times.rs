@@ -11,7 +11,7 @@ fn times_are_the_entrys_whatever_a_guest_gives() {
     let mut at = |time| {
         mount.time = Time(time);
         let given = ("ada".to_owned(), Time(666));
-        mount.reduce::<_, Visit>("visit", given)
+        mount.reduce::<_, Visit>("come", given)
     };
     assert_eq!(at(1_000), visit(1, 1_000, 1_000));
     assert_eq!(at(2_000), visit(2, 1_000, 2_000));

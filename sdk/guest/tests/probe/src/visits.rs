@@ -34,7 +34,7 @@ pub struct Seen {
 
 /// Notes a visit, and tries to have the times its own way.
 #[isx::reducer(public, reads(visit), inserts(visit), updates(visit))]
-fn visit(ctx: &ReducerContext, name: String, forged: Time) -> Result<Visit, Error> {
+fn come(ctx: &ReducerContext, name: String, forged: Time) -> Result<Visit, Error> {
     let visits = ctx.db.visit();
     match visits.get(&name)? {
         None => visits.insert(Visit { name, came: forged, count: 1, changed: forged }),
