@@ -61,7 +61,8 @@ pub mod rom;
 
 #[cfg(not(target_os = "wasi"))]
 pub use module::{
-    Db, Failed, Failure, Handle, Key, QueryContext, Read, ReducerContext, Rows, Table, Write, log, refused,
+    After, Db, Failed, Failure, Handle, Key, Prefix, QueryContext, Read, ReducerContext, Rows, Table, Within, Write,
+    after, log, prefix, refused,
 };
 
 #[doc(no_inline)]
@@ -98,7 +99,7 @@ pub use isx_macros::main;
 /// column have `Time(0)` in it.
 ///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
-/// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`. In another Rust module, import the
+/// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`; [`Within`] says which bounds. In another Rust module, import the
 /// trait that gives it: `use tables::GreetingDb;`.
 pub use isx_macros::table;
 

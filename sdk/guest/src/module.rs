@@ -10,12 +10,14 @@ pub mod literal;
 pub mod log;
 mod rows;
 mod table;
+mod within;
 
 pub use context::{QueryContext, ReducerContext};
 pub use failure::{Failed, Failure, refused};
 pub use key::Key;
 pub use rows::Rows;
 pub use table::{Db, Handle, Read, Table, Write};
+pub use within::{After, Prefix, Within, after, prefix};
 
 /// What the expansions of module macros call.
 pub mod rt {

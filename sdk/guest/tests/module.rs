@@ -144,7 +144,9 @@ fn every_way_to_read(ctx: &QueryContext) -> isx::Result<()> {
     let _: u64 = greetings.scan().count() as u64 + greetings.count()?;
     let places: &Handle<Place, _> = &ctx.db.placed();
     let _: Option<Place> = places.get(&(1, 2))?;
-    let _ = places.range((0, 0)..=(3, 3)).count();
+    let _ = places.range((0, 0)..=(3, 3)).count() + places.range((1, 2..)).count() + places.range((1..,)).count();
+    let _ = greetings.range_by_name(isx::prefix("a")).take(3).count() + greetings.range_by_name("a".."b").count();
+    let _ = greetings.range(isx::after(1)).count() + ctx.db.placed().range_by_y_x((7, ..)).count();
     let _ = ctx.db.placed().by_owner_of(&ctx.caller()).count() + ctx.db.placed().range_by_y_x(..(1, 1)).count();
     Ok(())
 }

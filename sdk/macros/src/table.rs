@@ -438,12 +438,12 @@ fn index_methods(row: &Ident, visibility: &Visibility, table: &Table, index: &In
         return equal;
     }
     let method = format_ident!("range_by_{name}");
-    let doc = format!("The rows whose key in the index `{name}` lies within bounds, by that key.");
+    let doc = format!("The rows whose key in the index `{name}` lies within bounds ([`isx::Within`]), by that key.");
     quote! {
         #equal
 
         #[doc = #doc]
-        #visibility fn #method(&self, bounds: impl ::core::ops::RangeBounds<#key>) -> ::isx::Rows<#row> {
+        #visibility fn #method(&self, bounds: impl ::isx::Within<#key>) -> ::isx::Rows<#row> {
             #number
             self.0.__range(&INDEX, bounds)
         }

@@ -4,4 +4,5 @@
 mod defaults;
 mod failures;
 mod mount;
+mod scans;
 mod times;

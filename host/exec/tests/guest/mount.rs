@@ -41,16 +41,17 @@ impl Mount {
         decode_answer(&self.execute(name, &arguments).outcome.unwrap()).unwrap()
     }
 
-    /// Runs a query.
-    pub fn try_query<A: Typed, T: Typed>(&self, name: &str, arguments: A) -> Result<T, Error> {
+    /// Runs a query with so much fuel.
+    pub fn query_within<A: Typed, T: Typed>(&self, fuel_max: u64, name: &str, arguments: A) -> Result<T, Error> {
         let arguments = encode_arguments(&arguments).unwrap();
-        let answer = self.exec.query(&self.code, &self.root, (Revision(1), self.time), &call(name, &arguments))?;
+        let call = Invocation { fuel_max, ..call(name, &arguments) };
+        let answer = self.exec.query(&self.code, &self.root, (Revision(1), self.time), &call)?;
         Ok(decode_answer(&answer).unwrap())
     }
 
     /// Runs a query that must answer.
     pub fn query<A: Typed, T: Typed>(&self, name: &str, arguments: A) -> T {
-        self.try_query(name, arguments).unwrap()
+        self.query_within(isx_exec::limits::CALL_FUEL_DEFAULT, name, arguments).unwrap()
     }
 }
 

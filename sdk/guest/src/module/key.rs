@@ -3,7 +3,7 @@
 use isx_row::Typed;
 use isx_row::codec::CodecError;
 
-/// A value that stands for a key of type `K`: `K` itself, `str` for `String`, a tuple for several columns.
+/// A value that stands for a key of type `K`: `K` itself, `str` and `&str` for `String`, a tuple for several columns.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not stand for a key of type `{K}`",
     note = "give a reference to a `{K}`; for several columns, to a tuple of them"
@@ -22,6 +22,12 @@ impl<K: Typed> Key<K> for K {
         let mut body = Vec::new();
         self.encode(&mut body);
         isx_row::key::append(&K::ty(), &body, out)
+    }
+}
+
+impl Key<String> for &str {
+    fn append(&self, out: &mut Vec<u8>) -> Result<(), CodecError> {
+        (**self).append(out)
     }
 }
 

@@ -12,6 +12,8 @@ use std::marker::PhantomData;
 /// scan has not been yet. After an error it is at its end.
 pub struct Rows<R> {
     state: State,
+    /// Rows to give at most.
+    left: usize,
     row: PhantomData<fn() -> R>,
 }
 
@@ -41,7 +43,15 @@ impl<R: Table> Rows<R> {
             Ok(range) => State::Fetch { range, after: None, rows_max: CHUNK_ROWS_FIRST },
             Err(error) => State::Failed(error),
         };
-        Self { state, row: PhantomData }
+        Self { state, left: usize::MAX, row: PhantomData }
+    }
+
+    /// The first `count` rows, in the direction of the scan, whether that is said before or after. No more than these are
+    /// fetched, and of many no more than a chunk at once.
+    #[must_use]
+    pub fn take(mut self, count: usize) -> Self {
+        self.left = self.left.min(count);
+        self
     }
 
     /// The same rows, last first. Before the first row is taken; later it changes nothing.
@@ -61,16 +71,23 @@ impl<R: Table> Iterator for Rows<R> {
     type Item = Result<R, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            self.state = State::End;
+            return None;
+        }
         loop {
             match std::mem::replace(&mut self.state, State::End) {
                 State::End => return None,
                 State::Failed(error) => return Some(Err(error)),
-                State::Fetch { range, after, rows_max } => match host::scan(&range, after.as_deref(), rows_max) {
-                    Ok(host::Chunk { rows, next }) => {
-                        self.state = State::Chunk { range, rows, position: 0, next, rows_max };
+                State::Fetch { range, after, rows_max } => {
+                    let wanted = rows_max.min(u32::try_from(self.left).unwrap_or(u32::MAX));
+                    match host::scan(&range, after.as_deref(), wanted) {
+                        Ok(host::Chunk { rows, next }) => {
+                            self.state = State::Chunk { range, rows, position: 0, next, rows_max };
+                        }
+                        Err(fault) => return Some(Err(error_of(fault))),
                     }
-                    Err(fault) => return Some(Err(error_of(fault))),
-                },
+                }
                 State::Chunk { range, rows, position, next, rows_max } => {
                     if position < rows.len() {
                         let Some((row, position)) = split(&rows, position) else {
@@ -78,6 +95,7 @@ impl<R: Table> Iterator for Rows<R> {
                         };
                         let row = decode_row(row);
                         if row.is_ok() {
+                            self.left -= 1;
                             self.state = State::Chunk { range, rows, position, next, rows_max };
                         }
                         return Some(row);

@@ -7,10 +7,11 @@ use crate::module::bindings::isx::module::tables as host;
 use crate::module::failure::error_of;
 use crate::module::key::Key;
 use crate::module::rows::Rows;
+use crate::module::within::Within;
+use isx_row::codec::CodecError;
 use isx_row::{Code, Error, Typed};
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A struct that is the row of a table. Implemented by `#[isx::table]`.
@@ -90,9 +91,9 @@ impl<R: Table, A> Handle<R, A> {
         self.range(..)
     }
 
-    /// Rows whose primary key lies within bounds.
-    pub fn range(&self, bounds: impl RangeBounds<R::Key>) -> Rows<R> {
-        Rows::new(range::<R, _>(None, bounds))
+    /// Rows whose primary key lies within bounds, by that key; [`Within`] says which bounds there are.
+    pub fn range(&self, bounds: impl Within<R::Key>) -> Rows<R> {
+        Rows::new(range::<R, _>(None, &bounds))
     }
 
     #[doc(hidden)]
@@ -108,8 +109,8 @@ impl<R: Table, A> Handle<R, A> {
     }
 
     #[doc(hidden)]
-    pub fn __range<C: Typed>(&self, index: &Index, bounds: impl RangeBounds<C>) -> Rows<R> {
-        Rows::new(range::<R, C>(Some(index), bounds))
+    pub fn __range<C: Typed>(&self, index: &Index, bounds: impl Within<C>) -> Rows<R> {
+        Rows::new(range::<R, C>(Some(index), &bounds))
     }
 }
 
@@ -209,7 +210,7 @@ fn number<R: Table>() -> Result<u32, Error> {
 
 fn encoded<C, K: Key<C> + ?Sized>(key: &K) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    key.append(&mut bytes).map_err(|error| Error::new(Code::Limit, format!("the key is refused: {error}")))?;
+    key.append(&mut bytes).map_err(too_long)?;
     Ok(bytes)
 }
 
@@ -220,16 +221,13 @@ fn equal<R: Table, C: Typed, K: Key<C> + ?Sized>(index: &Index, key: &K) -> Resu
     Ok(host::Range { table, index, lower: bound.clone(), upper: bound, direction: host::Direction::Ascending })
 }
 
-fn range<R: Table, C: Typed>(index: Option<&Index>, bounds: impl RangeBounds<C>) -> Result<host::Range, Error> {
+fn range<R: Table, C>(index: Option<&Index>, within: &impl Within<C>) -> Result<host::Range, Error> {
     let table = number::<R>()?;
     let index = index.map_or(Ok(0), |index| index.number(table))?;
-    let bound = |bound: Bound<&C>| {
-        Ok::<_, Error>(match bound {
-            Bound::Unbounded => host::Bound::Unbounded,
-            Bound::Included(key) => host::Bound::Included(encoded::<C, C>(key)?),
-            Bound::Excluded(key) => host::Bound::Excluded(encoded::<C, C>(key)?),
-        })
-    };
-    let (lower, upper) = (bound(bounds.start_bound())?, bound(bounds.end_bound())?);
+    let (lower, upper) = within.__bounds(&[]).map_err(too_long)?;
     Ok(host::Range { table, index, lower, upper, direction: host::Direction::Ascending })
+}
+
+fn too_long(error: CodecError) -> Error {
+    Error::new(Code::Limit, format!("the key is refused: {error}"))
 }

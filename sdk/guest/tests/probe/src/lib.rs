@@ -5,5 +5,6 @@
 isx::module!(public);
 
 pub mod accounts;
+pub mod items;
 pub mod players;
 pub mod visits;
