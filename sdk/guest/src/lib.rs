@@ -6,7 +6,9 @@
 //! read without running anything. `isx build` makes the component.
 //!
 //! An error, a panic or a limit rolls the whole call back. What a reducer sees is its arguments, its tables and its
-//! entry's context; what it keeps in statics may be gone at the next call and must never matter.
+//! entry's context; what it keeps in statics may be gone at the next call and must never matter. Hash maps are [`Map`] and
+//! [`Set`]: their order is the same on every replica. What libraries say through the crate `log` is in the call's
+//! [`log`](mod@log).
 //!
 //! Knows nothing of the host side: it calls the contract in `sdk/wit`.
 //!
@@ -61,8 +63,8 @@ pub mod rom;
 
 #[cfg(not(target_os = "wasi"))]
 pub use module::{
-    After, Db, Failed, Failure, Handle, Key, Prefix, QueryContext, Read, ReducerContext, Rows, Table, Within, Write,
-    after, log, prefix, refused,
+    After, Db, Failed, Failure, FixedHasher, Handle, Key, Map, Prefix, QueryContext, Read, ReducerContext, Rows, Set,
+    Table, Within, Write, after, log, prefix, refused,
 };
 
 #[doc(no_inline)]

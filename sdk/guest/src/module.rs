@@ -3,6 +3,7 @@
 #[doc(hidden)]
 pub mod bindings;
 mod call;
+mod collections;
 mod context;
 mod failure;
 mod key;
@@ -12,6 +13,7 @@ mod rows;
 mod table;
 mod within;
 
+pub use collections::{FixedHasher, Map, Set};
 pub use context::{QueryContext, ReducerContext};
 pub use failure::{Failed, Failure, refused};
 pub use key::Key;

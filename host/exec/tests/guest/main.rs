@@ -6,3 +6,4 @@ mod failures;
 mod mount;
 mod scans;
 mod times;
+mod words;

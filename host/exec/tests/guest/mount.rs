@@ -36,6 +36,14 @@ impl Mount {
         self.exec.execute(&self.code, &mut self.root, &entry, &[call(name, &arguments)]).unwrap().remove(0)
     }
 
+    /// Runs reducers in one entry.
+    pub fn execute_all<const N: usize>(&mut self, calls: [(&str, Vec<u8>); N]) -> [Executed; N] {
+        let entry = EntryContext { time: self.time, seed: [9; 32] };
+        let calls: Vec<_> = calls.iter().map(|(name, arguments)| call(name, arguments)).collect();
+        let done = self.exec.execute(&self.code, &mut self.root, &entry, &calls).unwrap();
+        done.try_into().unwrap()
+    }
+
     /// Runs a reducer that must answer.
     pub fn reduce<A: Typed, T: Typed>(&mut self, name: &str, arguments: A) -> T {
         decode_answer(&self.execute(name, &arguments).outcome.unwrap()).unwrap()

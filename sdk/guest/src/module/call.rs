@@ -49,22 +49,14 @@ impl<T: Typed, E: Failure> Returned for Result<T, E> {
 /// Runs the function called `name`.
 pub fn call(name: &str, arguments: &[u8]) -> Outcome {
     #[cfg(target_family = "wasm")]
-    report_panics();
+    {
+        static LISTENING: std::sync::Once = std::sync::Once::new();
+        LISTENING.call_once(crate::module::log::listen);
+    }
     match inventory::iter::<Function>().find(|function| function.name == name) {
         Some(function) => (function.run)(arguments),
         None => Err(Refused::Absent),
     }
-}
-
-/// Writes panics to the log: a trap carries no text.
-#[cfg(target_family = "wasm")]
-fn report_panics() {
-    static HOOK: std::sync::Once = std::sync::Once::new();
-    HOOK.call_once(|| {
-        std::panic::set_hook(Box::new(|panic| {
-            crate::module::log::write(crate::module::log::Level::error, &panic.to_string())
-        }));
-    });
 }
 
 /// A reader of a call's arguments.

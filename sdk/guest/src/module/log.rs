@@ -1,4 +1,8 @@
 //! Lines for people. Not state: written where the call runs, also when it is rolled back.
+//!
+//! Libraries that log through the crate `log` are heard too: their lines become the call's, at the same level. All levels
+//! are on; the features of `log` (`release_max_level_info` and its like) leave lines out at compile time, where they cost
+//! no fuel.
 
 use crate::module::bindings::isx::module::log as host;
 
@@ -36,4 +40,41 @@ macro_rules! log {
     ($level:ident, $($text:tt)+) => {
         $crate::log::write($crate::log::Level::$level, &::std::format!($($text)+))
     };
+}
+
+/// What the crate `log` writes to.
+#[cfg(target_family = "wasm")]
+struct Facade;
+
+#[cfg(target_family = "wasm")]
+impl ::log::Log for Facade {
+    fn enabled(&self, _: &::log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &::log::Record<'_>) {
+        let level = match record.level() {
+            ::log::Level::Error => Level::error,
+            ::log::Level::Warn => Level::warn,
+            ::log::Level::Info => Level::info,
+            ::log::Level::Debug => Level::debug,
+            ::log::Level::Trace => Level::trace,
+        };
+        match record.args().as_str() {
+            Some(text) => write(level, text),
+            None => write(level, &record.args().to_string()),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Sends here what an instance says about itself: panics, as a trap carries no text, and the lines of the crate `log`.
+#[cfg(target_family = "wasm")]
+pub(crate) fn listen() {
+    std::panic::set_hook(Box::new(|panic| write(Level::error, &panic.to_string())));
+    // Refused where the module has a logger of its own: it is heard then.
+    if ::log::set_logger(&Facade).is_ok() {
+        ::log::set_max_level(::log::LevelFilter::Trace);
+    }
 }

@@ -8,3 +8,4 @@ pub mod accounts;
 pub mod items;
 pub mod players;
 pub mod visits;
+pub mod words;
