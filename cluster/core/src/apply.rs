@@ -384,8 +384,8 @@ impl<'a> Run<'a> {
 
     /// Keeps what a call did: its transaction if it committed, its log lines whatever it did.
     fn commit(&mut self, mount: &mut Mount, done: Executed) {
-        let id = mount.id;
-        self.effects.log.extend(done.log.into_iter().map(|(level, text)| LogLine { mount: id, level, text }));
+        let line = |(level, text)| LogLine { mount: mount.id, time: self.time, level, text };
+        self.effects.log.extend(done.log.into_iter().map(line));
         if done.outcome.is_ok() {
             let time = if self.planted.has(Bug::StampedBefore) { mount.changed } else { self.time };
             let transaction = mount.commit(time, done.changes);

@@ -76,6 +76,8 @@ pub struct MountEffects {
 pub struct LogLine {
     /// The mount.
     pub mount: MountId,
+    /// The log time of the entry.
+    pub time: Time,
     /// The level.
     pub level: u8,
     /// The text.

@@ -22,6 +22,7 @@ mod follow;
 mod gate;
 mod host;
 pub mod limits;
+mod logs;
 mod module;
 mod mounted;
 #[cfg(feature = "real")]

@@ -22,8 +22,17 @@ pub const FOLLOW_ROWS_MAX: usize = 256;
 pub const FOLLOW_PART_BYTES_MAX: usize = 192 * 1024;
 /// Revisions without a change in a followed table after which its follower is told how far the mount is.
 pub const FOLLOW_PROGRESS_REVISIONS: u64 = 1024;
+/// Lines that are kept of what a mount logged; the oldest go.
+pub const LOG_LINES_MAX: usize = 4096;
+/// Bytes of them; the oldest go.
+pub const LOG_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of lines kept of all mounts; the oldest of the mount that has most go.
+pub const LOGS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Lines in one part of a followed log.
+pub const LOG_PART_LINES_MAX: usize = 256;
 /// Fuel of one call where the mount's limits say nothing.
 pub const CALL_FUEL: u64 = 1_000_000_000;
 
 const _: () = assert!(CALL_WITHIN.as_secs() <= CALL_WITHIN_MAX.as_secs());
+const _: () = assert!(LOG_PART_LINES_MAX * 64 + LOG_BYTES_MAX / 4 < isx_row::limits::VALUE_BYTES_MAX);
 const _: () = assert!(FOLLOW_PART_BYTES_MAX < isx_row::limits::VALUE_BYTES_MAX);

@@ -3,10 +3,11 @@
 use crate::saga;
 use crate::shared::{Shared, Who, mount_in, unexpected};
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
 use isx_cluster::{Outcome, Request, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
-use isx_iface::module::{Description, Rows};
+use isx_iface::module::{Description, LogPart, Rows};
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_raft::Consistency;
 use isx_row::{Bytes, Code, ContentHash, Error};
@@ -89,6 +90,14 @@ impl Module for Administration {
         }
         let next = next.map(|position| Bytes(position.as_bytes().to_vec()));
         Ok(Rows { revision: mount.revision().0, rows, next })
+    }
+
+    async fn log(&self, after: Option<u64>) -> Result<BoxStream<'static, Result<LogPart, Error>>, Error> {
+        mount_in(&self.view().await?, &self.binding.mount)?;
+        let (shared, group, mount) =
+            (self.shared.clone(), crate::shared::group(self.binding.group), self.binding.mount);
+        let is_there = move || shared.raft.view(group).is_ok_and(|view| view.mount(&mount).is_some());
+        Ok(self.shared.logs.follow(self.binding.mount, after.unwrap_or(0), is_there))
     }
 
     async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {

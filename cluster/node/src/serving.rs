@@ -114,6 +114,7 @@ impl Opened {
             raft,
             exec,
             blobs,
+            logs: Arc::default(),
             peer_text,
             home,
             alias,
@@ -123,6 +124,8 @@ impl Opened {
             stopping,
             callers,
         });
+        let logs = shared.logs.clone().keep(shared.raft.follow(MOUNTS)?);
+        shared.ports.spawn.spawn("logs", Box::pin(logs));
         saga::drive(&shared).await?;
         let incoming = shared.ports.net.accept(isx_vat::PROTOCOL);
         let incoming = incoming.map_err(|error| Error::new(Code::Fatal, error.to_string()))?;

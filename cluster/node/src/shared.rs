@@ -2,6 +2,7 @@
 
 use crate::blobs::Blobs;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
+use crate::logs::Logs;
 use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
 use isx_cluster::{MountView, Outcome, Request, View};
 use isx_exec::Exec;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) raft: Raft,
     pub(crate) exec: Arc<Exec>,
     pub(crate) blobs: Blobs,
+    pub(crate) logs: Arc<Logs>,
     /// How a peer is written for people.
     pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.

@@ -1,7 +1,7 @@
 //! `Module`: the administration of a mount. What the mounted module itself does is the mounted object's interface.
 
 use crate::{interface, record};
-use isx_row::{Bytes, Code, ContentHash, Error, MountId};
+use isx_row::{Bytes, Code, ContentHash, Error, MountId, Time};
 
 record! {
     /// A mount as it is.
@@ -28,6 +28,28 @@ record! {
         pub schema: Bytes,
     }
 
+    /// A line that the module logged.
+    pub struct LogLine {
+        /// Counts the mount's lines, from 1 at the node's start.
+        pub number: u64,
+        /// The log time of the call that wrote it.
+        pub time: Time,
+        /// 1 error, 2 warning, 3 information, 4 debugging, 5 tracing.
+        pub level: u8,
+        /// One line, without control characters.
+        pub text: String,
+    }
+
+    /// Lines of a mount, in order.
+    pub struct LogPart {
+        /// The lines; none where lines were dropped and no other is there yet.
+        pub lines: Vec<LogLine>,
+        /// Lines before these that are not kept any more.
+        pub dropped_count: u64,
+        /// Whether these are the last ones there are now.
+        pub newest: bool,
+    }
+
     /// Rows of a table, in key order, of one revision.
     pub struct Rows {
         /// The revision read.
@@ -52,6 +74,10 @@ interface! {
         ///
         /// Errors: `not_found` when there is no such table.
         call fn rows(table: String, after: Option<Bytes>, limit: u32) -> Rows;
+
+        /// What the module logged on this node, after the line `after`, from the oldest kept when absent; then what it logs.
+        /// Kept in memory, bounded; a node that was started again has what its log made it do again.
+        stream fn log(after: Option<u64>) -> LogPart;
 
         /// Puts a published module in place of the present one, with the data there is. The same code twice is
         /// harmless.

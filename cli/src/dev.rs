@@ -1,0 +1,215 @@
+//! `isx dev`: builds, shows what differs, publishes, shows the log; and again whenever a file changes.
+
+use crate::arguments::Dev;
+use crate::build::{self, Kind, Order};
+use crate::logs::Live;
+use crate::modules::{Plan, Published};
+use crate::show::Show;
+use anyhow::{Context, Result, bail};
+use isx_iface::{Host, HostStub};
+use notify::{EventKind, RecursiveMode, Watcher};
+use std::io::{BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// How long files must rest before they are built: an editor writes more than one.
+const REST: Duration = Duration::from_millis(50);
+/// Events that wait to be looked at; one stands for all that are dropped.
+const EVENTS_MAX: usize = 16;
+/// Folders below a project that no source is in.
+const PASSED_OVER: &[&str] = &["target", ".isx", ".git"];
+
+/// What `isx dev` waits for.
+enum Event {
+    /// A file changed.
+    Changed,
+    /// A line was typed.
+    Typed(String),
+}
+
+/// `isx dev`.
+pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
+    let folder =
+        arguments.folder.canonicalize().with_context(|| format!("no folder {}", arguments.folder.display()))?;
+    let (mut events, _watcher) = watch(&folder)?;
+    let who = host.whoami().await?;
+    eprintln!("developing {} on node {}; t tables, r reset, q quit, each with Enter", folder.display(), who.alias);
+    let mut session = Session { host, arguments, show, folder, published: None, log: Live::default() };
+    session.publish(arguments.reset).await;
+    loop {
+        let Some(event) = session.wait(&mut events).await else { return Ok(()) };
+        let typed = match event {
+            Event::Changed => {
+                session.publish(false).await;
+                continue;
+            }
+            Event::Typed(typed) => typed,
+        };
+        let done = match typed.trim() {
+            "t" => session.tables().await,
+            "r" => {
+                session.publish(true).await;
+                Ok(())
+            }
+            "q" => return Ok(()),
+            "" => Ok(()),
+            other => Err(anyhow::anyhow!("{other:?}: t shows tables, r resets the data, q quits")),
+        };
+        if let Err(error) = done {
+            eprintln!("error: {error:#}");
+        }
+    }
+}
+
+struct Session<'a> {
+    host: &'a HostStub,
+    arguments: &'a Dev,
+    show: Show,
+    folder: PathBuf,
+    published: Option<Published>,
+    log: Live,
+}
+
+impl Session<'_> {
+    /// Builds and publishes; what goes wrong is said, and the next change tries again.
+    async fn publish(&mut self, reset: bool) {
+        match self.try_publish(reset).await {
+            Ok(published) => self.published = Some(published),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                eprintln!("waiting for a change");
+            }
+        }
+    }
+
+    async fn try_publish(&self, reset: bool) -> Result<Published> {
+        let folder = self.folder.clone();
+        let built =
+            tokio::task::spawn_blocking(move || build::build(&Order { folder: &folder, embeds: &[] })).await??;
+        if built.kind != Kind::Module {
+            bail!("{} is a ROM: `isx dev` is for modules, run it with `isx run -A {0}`", self.folder.display());
+        }
+        let plan = Plan::new(self.host, &built.component, self.arguments.path.as_deref()).await?;
+        let plan = match reset {
+            true => plan.reset().await?,
+            false => plan,
+        };
+        plan.show_differences(self.show);
+        if let Some(refused) = plan.refused() {
+            bail!(
+                "{}\n  keep both: `isx dev {} {}-2` publishes it beside; reset: r and Enter, or --reset, removes the data of {}",
+                refused,
+                self.arguments.folder.display(),
+                plan.path(),
+                plan.path(),
+            );
+        }
+        let published = plan.carry_out(self.host, &built.component).await?;
+        // Files may be written without being changed.
+        if !published.is_unchanged() {
+            published.show(self.show)?;
+        }
+        Ok(published)
+    }
+
+    async fn tables(&self) -> Result<()> {
+        let Published { path, module, .. } = self.published.as_ref().context("nothing is mounted yet")?;
+        let description = isx_iface::module::describe(module).await?;
+        let schema = isx_row::schema::Schema::decode(&description.schema.0)?;
+        for table in &schema.tables {
+            println!("{path}:{}", table.name);
+            crate::calls::rows(self.host, path, &table.name, ROWS_SHOWN, self.show).await?;
+        }
+        Ok(())
+    }
+
+    /// The next event, showing the module's log until it comes; `None` when the program is to end.
+    async fn wait(&mut self, events: &mut Receiver<Event>) -> Option<Event> {
+        let Self { log, published, show, .. } = self;
+        let log = async {
+            if let Some(Published { module, .. }) = published
+                && let Err(error) = log.follow(module, *show).await
+            {
+                tracing::debug!(%error, "the log ended");
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            event = events.recv() => event,
+            () = log => None,
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    }
+}
+
+/// Rows of a table that `t` shows.
+const ROWS_SHOWN: usize = 20;
+
+/// Watches a project's files and what is typed. The watcher watches as long as it lives.
+fn watch(folder: &Path) -> Result<(Receiver<Event>, notify::RecommendedWatcher)> {
+    let (sender, events) = channel(EVENTS_MAX);
+    let changed = sender.clone();
+    let (root, runtime) = (folder.to_path_buf(), tokio::runtime::Handle::current());
+    let waiting = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        use std::sync::atomic::Ordering;
+        let Ok(event) = event else { return };
+        if matches!(event.kind, EventKind::Access(_)) || !event.paths.iter().any(|path| is_source(&root, path)) {
+            return;
+        }
+        // One wait stands for all changes within it.
+        if waiting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (changed, waiting) = (changed.clone(), waiting.clone());
+        runtime.spawn(async move {
+            tokio::time::sleep(REST).await;
+            waiting.store(false, Ordering::Release);
+            // Who does not listen any more is ending.
+            let _ = changed.send(Event::Changed).await;
+        });
+    })?;
+    watcher.watch(folder, RecursiveMode::Recursive).with_context(|| format!("can not watch {}", folder.display()))?;
+    if std::io::stdin().is_terminal() {
+        // Ends with the process: reading a terminal can not be interrupted.
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if sender.blocking_send(Event::Typed(line)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok((events, watcher))
+}
+
+/// Whether a changed file may be a source of the project.
+fn is_source(root: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let first = below.iter().next().and_then(|first| first.to_str());
+    // Editors' own files begin with a dot or end with a tilde; the lock file is cargo's.
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    !first.is_some_and(|first| PASSED_OVER.contains(&first) || first.starts_with(".isx."))
+        && !name.starts_with('.')
+        && !name.ends_with('~')
+        && name != "Cargo.lock"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sources_are_built_again() {
+        let root = Path::new("/p");
+        for source in ["src/lib.rs", "Cargo.toml", "build.rs", "src/deep/er.rs"] {
+            assert!(is_source(root, &root.join(source)), "{source}");
+        }
+        for other in
+            ["target/x.wasm", ".isx/sdk/row/src/lib.rs", ".git/index", "Cargo.lock", "src/.lib.rs.swp", "src/lib.rs~"]
+        {
+            assert!(!is_source(root, &root.join(other)), "{other}");
+        }
+    }
+}
