@@ -51,6 +51,8 @@ pub enum Verb {
     Run(Run),
     /// Make a project from a template; it builds without network
     New(New),
+    /// Build, publish and show the log of a module, again whenever one of its files changes
+    Dev(Dev),
     /// Build a module or ROM into a component
     Build(Build),
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
@@ -77,6 +79,8 @@ pub enum Verb {
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
+    /// What a module logs
+    Logs(Logs),
     /// Follow the changes of a table, or the value of an anchor
     Watch {
         /// PATH:table, or PATH
@@ -208,6 +212,50 @@ pub struct New {
     /// Its name [default: the folder's]
     #[arg(long)]
     pub name: Option<String>,
+}
+
+/// `isx dev`.
+#[derive(Args)]
+pub struct Dev {
+    /// The module's folder
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// Where to mount it [default: /self/<name>]
+    pub path: Option<String>,
+    /// Begin without data: remove what is mounted there
+    #[arg(long)]
+    pub reset: bool,
+}
+
+/// `isx logs`.
+#[derive(Args)]
+pub struct Logs {
+    /// The mount's path
+    pub path: String,
+    /// Go on with what it logs from now on
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only lines of this level and more important ones
+    #[arg(long, value_enum, default_value_t = Level::Trace)]
+    pub level: Level,
+    /// Begin with the last lines, so many
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub last: Option<usize>,
+}
+
+/// How much a line of a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Something failed that should not
+    Error,
+    /// Something is odd
+    Warn,
+    /// What happens
+    Info,
+    /// Why it happens
+    Debug,
+    /// How it happens
+    Trace,
 }
 
 /// What `isx new` makes.

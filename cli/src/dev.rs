@@ -35,7 +35,7 @@ pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
     let (mut events, _watcher) = watch(&folder)?;
     let who = host.whoami().await?;
     eprintln!("developing {} on node {}; t tables, r reset, q quit, each with Enter", folder.display(), who.alias);
-    let mut session = Session { host, arguments, show, folder, published: None, log: Live::default() };
+    let mut session = Session { host, arguments, show, folder, published: None, log: None };
     session.publish(arguments.reset).await;
     loop {
         let Some(event) = session.wait(&mut events).await else { return Ok(()) };
@@ -68,7 +68,8 @@ struct Session<'a> {
     show: Show,
     folder: PathBuf,
     published: Option<Published>,
-    log: Live,
+    /// Its log, since the session began.
+    log: Option<Live>,
 }
 
 impl Session<'_> {
@@ -83,7 +84,7 @@ impl Session<'_> {
         }
     }
 
-    async fn try_publish(&self, reset: bool) -> Result<Published> {
+    async fn try_publish(&mut self, reset: bool) -> Result<Published> {
         let folder = self.folder.clone();
         let built =
             tokio::task::spawn_blocking(move || build::build(&Order { folder: &folder, embeds: &[] })).await??;
@@ -91,6 +92,12 @@ impl Session<'_> {
             bail!("{} is a ROM: `isx dev` is for modules, run it with `isx run -A {0}`", self.folder.display());
         }
         let plan = Plan::new(self.host, &built.component, self.arguments.path.as_deref()).await?;
+        if self.log.is_none() {
+            self.log = Some(match plan.mounted() {
+                Some(module) => Live::from_now(module).await?,
+                None => Live::default(),
+            });
+        }
         let plan = match reset {
             true => plan.reset().await?,
             false => plan,
@@ -128,7 +135,7 @@ impl Session<'_> {
     async fn wait(&mut self, events: &mut Receiver<Event>) -> Option<Event> {
         let Self { log, published, show, .. } = self;
         let log = async {
-            if let Some(Published { module, .. }) = published
+            if let (Some(Published { module, .. }), Some(log)) = (published, log)
                 && let Err(error) = log.follow(module, *show).await
             {
                 tracing::debug!(%error, "the log ended");

@@ -46,27 +46,32 @@ pub async fn logs(host: &HostStub, arguments: &Logs, show: Show) -> Result<()> {
     Ok(())
 }
 
-/// Shows what a module logs from now on, over several follows.
+/// Shows what a module logs, over several follows.
 #[derive(Default)]
-pub struct Live {
-    shown: Shown,
-    /// Whether what was there before has been passed over.
-    begun: bool,
-}
+pub struct Live(Shown);
 
 impl Live {
+    /// From what it logs after now.
+    pub async fn from_now(module: &ModuleStub) -> Result<Self> {
+        let (mut parts, mut shown) = (module.log(None).await?, Shown::default());
+        while let Some(part) = parts.next().await {
+            let part = part?;
+            shown.last = part.lines.last().map(place).or(shown.last);
+            if part.newest {
+                break;
+            }
+        }
+        Ok(Self(shown))
+    }
+
     /// Shows lines until the log ends.
     ///
     /// # Cancel safety
     /// Dropping the future loses no line: the next follow begins behind the last one shown.
     pub async fn follow(&mut self, module: &ModuleStub, show: Show) -> Result<()> {
-        let mut parts = module.log(self.shown.last.map(|(_, number)| number)).await?;
+        let mut parts = module.log(self.0.last.map(|(_, number)| number)).await?;
         while let Some(part) = parts.next().await {
-            let part = part?;
-            let newest = part.newest;
-            let mut passed = if self.begun { 0 } else { part.lines.len() };
-            self.shown.part(part, &mut passed, Level::Trace, show)?;
-            self.begun |= newest;
+            self.0.part(part?, &mut 0, Level::Trace, show)?;
         }
         Ok(())
     }
@@ -78,13 +83,18 @@ struct Shown {
     last: Option<(i64, u64)>,
 }
 
+/// Where a line is among all of its module.
+fn place(line: &LogLine) -> (i64, u64) {
+    (line.time.0, line.number)
+}
+
 impl Shown {
     fn part(&mut self, part: LogPart, passed: &mut usize, level: Level, show: Show) -> Result<()> {
         if part.dropped_count > 0 && self.last.is_some() && *passed == 0 {
             eprintln!("{} lines were dropped before they were read", part.dropped_count);
         }
         for line in part.lines {
-            let place = (line.time.0, line.number);
+            let place = place(&line);
             if *passed > 0 {
                 *passed -= 1;
             } else if self.last.is_none_or(|last| place > last) && line.level <= level.number() {

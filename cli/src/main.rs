@@ -1,7 +1,7 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`new`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
+//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -10,10 +10,12 @@ mod arguments;
 mod bounds;
 mod build;
 mod calls;
+mod dev;
 mod executor;
 mod failure;
 mod help;
 mod json;
+mod logs;
 mod modules;
 mod names;
 mod new;
@@ -114,6 +116,8 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
 /// The verbs that need a node, whichever.
 async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show: Show) -> Result<()> {
     match verb {
+        Verb::Dev(arguments) => dev::dev(host, &arguments, show).await,
+        Verb::Logs(arguments) => logs::logs(host, &arguments, show).await,
         Verb::Publish(publish) => modules::publish(host, &publish, show).await,
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,

@@ -8,8 +8,9 @@ use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
+use isx_iface::module::Description;
 use isx_iface::publish::{mount_or_upgrade, upload};
-use isx_iface::{Anchor, HostStub, Module};
+use isx_iface::{Anchor, HostStub, Module, ModuleStub};
 use isx_row::schema::{Change, Difference, Effect, Fill, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
@@ -47,44 +48,149 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
 /// `isx publish`.
 pub async fn publish(host: &HostStub, arguments: &Publish, show: Show) -> Result<()> {
     let component = component(&arguments.what, Kind::Module)?;
-    // Read here as well, so that a component that can not be mounted is refused before it is sent.
-    let schema = isx_exec::read_schema(&component)?;
-    let path = arguments.path.clone().unwrap_or_else(|| format!("/self/{}", schema.name));
-    let (parent, name) = split(&path)?;
-    let parent = crate::names::walk(host, parent).await?;
-    let differences = differences(&parent, name, &schema).await.with_context(|| path.clone())?;
-    if !show.json {
-        for difference in differences.iter().flatten() {
+    let plan = Plan::new(host, &component, arguments.path.as_deref()).await?;
+    plan.show_differences(show);
+    if let Some(refused) = plan.refused() {
+        return Err(refused.into());
+    }
+    match arguments.dry_run {
+        true => plan.show(show),
+        false => plan.carry_out(host, &component).await?.show(show),
+    }
+}
+
+/// What publishing a component would do.
+pub struct Plan {
+    path: String,
+    parent: AnchorStub,
+    schema: Schema,
+    /// To what is mounted there; `None` when nothing is.
+    differences: Option<Vec<Difference>>,
+    /// What is mounted there, and its code.
+    present: Option<(ModuleStub, ContentHash)>,
+}
+
+/// What publishing did.
+pub struct Published {
+    /// The mount's path.
+    pub path: String,
+    /// The mount.
+    pub module: ModuleStub,
+    plan: Plan,
+    code: ContentHash,
+    revision: u64,
+    anew: bool,
+}
+
+impl Plan {
+    /// Compares a component with what is mounted at `path`, by default `/self/<name>`.
+    ///
+    /// # Errors
+    /// What the component is refused for: it is read here as well, so that it is refused before it is sent.
+    pub async fn new(host: &HostStub, component: &[u8], path: Option<&str>) -> Result<Self> {
+        let schema = isx_exec::read_schema(component)?;
+        let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
+        let (parent, name) = split(&path)?;
+        let parent = crate::names::walk(host, parent).await?;
+        let mounted = mounted(&parent, name).await.with_context(|| path.clone())?;
+        let differences = match &mounted {
+            Some((_, description)) => Some(Schema::decode(&description.schema.0)?.differences(&schema)),
+            None => None,
+        };
+        Ok(Self {
+            path,
+            parent,
+            schema,
+            differences,
+            present: mounted.map(|(module, description)| (module, description.code)),
+        })
+    }
+
+    /// Where it is to be mounted.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is mounted there now.
+    pub fn mounted(&self) -> Option<&ModuleStub> {
+        self.present.as_ref().map(|(module, _)| module)
+    }
+
+    /// The error of an upgrade that would lose rows.
+    pub fn refused(&self) -> Option<Error> {
+        let refused = self.differences.iter().flatten().find(|difference| difference.effect == Effect::Refused)?;
+        Some(Error::new(Code::Incompatible, format!("{} can not be upgraded: {refused}", self.path)))
+    }
+
+    /// Says what differs.
+    pub fn show_differences(&self, show: Show) {
+        for difference in self.differences.iter().flatten().filter(|_| !show.json) {
             eprintln!("{difference} ({})", difference.effect);
         }
     }
-    let refused = differences.iter().flatten().find(|difference| difference.effect == Effect::Refused);
-    if let Some(refused) = refused {
-        let text = format!("{path} can not be upgraded: {refused}");
-        return Err(Error::new(Code::Incompatible, text).into());
+
+    /// The same plan after what is mounted there was removed, data included.
+    pub async fn reset(self) -> Result<Self> {
+        if self.differences.is_some() {
+            let (_, name) = split(&self.path)?;
+            self.parent.remove(name.into()).await.with_context(|| self.path.clone())?;
+            eprintln!("removed {} with its data", self.path);
+        }
+        Ok(Self { differences: None, present: None, ..self })
     }
-    let told = differences.as_ref().map(|differences| differences.iter().map(difference_json).collect::<Json>());
-    if arguments.dry_run {
-        let done = if differences.is_some() { "would upgrade" } else { "would mount" };
-        return Ok(show.one(
-            || format!("{done} {path}: {} {}", schema.name, schema.version),
-            || json!({ "path": path, "done": done, "name": schema.name, "version": schema.version, "differences": told }),
-        )?);
+
+    /// Uploads the component and mounts it, or upgrades what is mounted.
+    pub async fn carry_out(self, host: &HostStub, component: &[u8]) -> Result<Published> {
+        let code = upload_shown(host, component).await?;
+        let none = MountLimits { fuel_max: None, table_bytes_max: None };
+        let (_, name) = split(&self.path)?;
+        let mounted = mount_or_upgrade(&self.parent, name, code, none, session()?).await;
+        let (module, anew) = mounted.with_context(|| self.path.clone())?;
+        let revision = module.describe(u32::MAX).await?.revision;
+        Ok(Published { path: self.path.clone(), module, plan: self, code, revision, anew })
     }
-    let code = upload_shown(host, &component).await?;
-    let none = MountLimits { fuel_max: None, table_bytes_max: None };
-    let (module, anew) = mount_or_upgrade(&parent, name, code, none, session()?).await.with_context(|| path.clone())?;
-    let description = module.describe(u32::MAX).await?;
-    let done = if anew { "mounted" } else { "upgraded" };
-    Ok(show.one(
-        || format!("{done} {path}: {} {}, revision {}\n  code {code}", schema.name, schema.version, description.revision),
-        || json!({ "path": path, "done": done, "code": code.to_string(), "name": schema.name, "version": schema.version,
-                   "revision": description.revision.to_string(), "differences": told }),
-    )?)
+
+    fn told(&self) -> Option<Json> {
+        self.differences.as_ref().map(|differences| differences.iter().map(difference_json).collect())
+    }
+
+    fn show(&self, show: Show) -> Result<()> {
+        let Self { path, schema: Schema { name, version, .. }, .. } = self;
+        let done = if self.differences.is_some() { "would upgrade" } else { "would mount" };
+        Ok(show.one(
+            || format!("{done} {path}: {name} {version}"),
+            || json!({ "path": path, "done": done, "name": name, "version": version, "differences": self.told() }),
+        )?)
+    }
 }
 
-/// What a schema changes for what is mounted as a child of `parent`; `None` when nothing is.
-async fn differences(parent: &AnchorStub, name: &str, schema: &Schema) -> Result<Option<Vec<Difference>>> {
+impl Published {
+    /// Whether the same code was there already.
+    pub fn is_unchanged(&self) -> bool {
+        self.plan.present.as_ref().is_some_and(|(_, code)| *code == self.code)
+    }
+
+    /// Says what was done.
+    pub fn show(&self, show: Show) -> Result<()> {
+        let Self { path, plan, code, revision, anew, .. } = self;
+        let Schema { name, version, .. } = &plan.schema;
+        let done = match anew {
+            true => "mounted",
+            false if self.is_unchanged() => "unchanged",
+            false => "upgraded",
+        };
+        Ok(show.one(
+            || format!("{done} {path}: {name} {version}, revision {revision}\n  code {code}"),
+            || {
+                json!({ "path": path, "done": done, "code": code.to_string(), "name": name, "version": version,
+                       "revision": revision.to_string(), "differences": plan.told() })
+            },
+        )?)
+    }
+}
+
+/// What is mounted as a child of `parent`; `None` when nothing is.
+async fn mounted(parent: &AnchorStub, name: &str) -> Result<Option<(ModuleStub, Description)>> {
     let mounted = match parent.walk(name.into()).await {
         Ok(anchor) => anchor.module().await,
         Err(error) => Err(error),
@@ -92,7 +198,7 @@ async fn differences(parent: &AnchorStub, name: &str, schema: &Schema) -> Result
     match mounted {
         Ok(module) => {
             let description = isx_iface::module::describe(&module).await?;
-            Ok(Some(Schema::decode(&description.schema.0)?.differences(schema)))
+            Ok(Some((module, description)))
         }
         Err(error) if error.code == Code::NotFound => Ok(None),
         Err(error) => Err(error.into()),

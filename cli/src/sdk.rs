@@ -42,7 +42,10 @@ pub fn put(project: &Path) -> Result<()> {
 
 fn unpack(folder: &Path, stamp: &str) -> Result<()> {
     fs::create_dir(folder)?;
-    tar::Archive::new(GzDecoder::new(ARCHIVE)).unpack(folder)?;
+    let mut archive = tar::Archive::new(GzDecoder::new(ARCHIVE));
+    // Cargo builds again what is newer than what it built.
+    archive.set_preserve_mtime(false);
+    archive.unpack(folder)?;
     fs::write(folder.join(".gitignore"), "*\n")?;
     Ok(fs::write(folder.join(STAMP), stamp)?)
 }
