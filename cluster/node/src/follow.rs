@@ -91,7 +91,9 @@ impl Rows {
         let present = |row: &[u8]| Changed { what: RowChange::Present, old: None, new: Some(Bytes(row.to_vec())) };
         let changes = chunk.rows.iter().map(|(_, row)| present(row)).collect();
         let last = chunk.next.is_none();
-        let item = item(self.cursor, Part { number: self.number, last, reset: true, changes })?;
+        // Only with the last part the rows are whole: who is cut off before has nothing to continue from.
+        let cursor = if last { self.cursor } else { Default::default() };
+        let item = item(cursor, Part { number: self.number, last, reset: true, changes })?;
         self.position = chunk.next;
         self.number = self.number.saturating_add(1);
         Ok((item, last))
