@@ -108,7 +108,11 @@ impl Host for NodeHost {
             let bytes = shared.blobs.finish(hash)?;
             // Checked and compiled before it is kept: what is kept can be mounted.
             shared.exec.add(&bytes)?;
-            shared.blobs.keep(&hash, &bytes)?;
+            if let Err(error) = shared.blobs.keep(&hash, &bytes) {
+                // What is not on the disk is not here: a mount of it would be lost with this process.
+                shared.exec.remove(&hash);
+                return Err(error);
+            }
             Ok(bytes.len())
         };
         let received_bytes = self.shared.blocking(kept).await? as u64;
