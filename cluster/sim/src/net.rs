@@ -58,6 +58,8 @@ struct State {
     /// Links cut, from → to.
     cuts: BTreeSet<(PeerId, PeerId)>,
     streams: Vec<Weak<Pipe>>,
+    /// Lives that lost their power: what they held says nothing more.
+    dead: BTreeSet<Life>,
 }
 
 /// A stream and who opened it.
@@ -102,7 +104,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl SimNet {
     /// A network without nodes.
     pub fn new(executor: Executor, random: Random, weather: Weather) -> Self {
-        let state = State { random, weather, nodes: BTreeMap::new(), cuts: BTreeSet::new(), streams: Vec::new() };
+        let (nodes, cuts, streams, dead) = (BTreeMap::new(), BTreeSet::new(), Vec::new(), BTreeSet::new());
+        let state = State { random, weather, nodes, cuts, streams, dead };
         Self { executor, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -134,10 +137,11 @@ impl SimNet {
         }
     }
 
-    /// The node is dead: nothing listens, and its streams reset or fall silent.
+    /// The node is dead: nothing listens, and its streams reset or fall silent. To be said before its tasks are dropped.
     pub fn kill(&self, peer: PeerId, life: Life) {
         let removed = {
             let mut state = lock(&self.state);
+            state.dead.insert(life);
             if state.nodes.get(&peer).is_some_and(|node| node.life == life) { state.nodes.remove(&peer) } else { None }
         };
         drop(removed);
@@ -406,6 +410,9 @@ impl AsyncWrite for SimStream {
 
 impl Drop for SimStream {
     fn drop(&mut self) {
+        if lock(&self.write.net.state).dead.contains(&self.write.from.1) {
+            return;
+        }
         let (read, write) = (self.read.clone(), self.write.clone());
         let delay = self.write.net.delay();
         self.write.net.executor.after(Life::WORLD, delay, move || {

@@ -288,9 +288,9 @@ impl World {
         let Some(life) = life else { return };
         self.durable.follow(self, index);
         self.say(format_args!("node {} loses power: {model:?}", node.id));
+        self.net.kill(node.peer, life);
         self.executor.kill(life);
         drop(raft);
-        self.net.kill(node.peer, life);
         let mut state = node.state();
         state.clock = None;
         (state.faulty, state.ended) = (false, false);

@@ -77,9 +77,9 @@ fn every_planted_bug_is_caught() {
         SnapshotUnsynced: panic, seed 1
         PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 1
-        InstallNotKept: panic, seed 18
+        InstallNotKept: panic, seed 36
         InstallHidesGap: ring, seed 1
-        TruncateForgotten: node, seed 6
+        TruncateForgotten: node, seed 1
         MembersForgotten: convergence, seed 4
         TimeFromWall: agreement, seed 9
         Machine(RunAgain): ring, seed 1
