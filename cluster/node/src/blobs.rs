@@ -1,6 +1,7 @@
 //! Published blobs: files named by content hash, and the uploads that become them.
 
 use crate::limits::{BLOBS_BYTES_MAX, UPLOAD_REST_MAX, UPLOADS_MAX};
+use crate::planted::{Bug, Planted};
 use isx_iface::host::Upload;
 use isx_iface::limits::COMPONENT_BYTES_MAX;
 use isx_port::{Clock, Disk, DiskError, Instant, OpenMode};
@@ -128,11 +129,11 @@ impl Blobs {
     ///
     /// # Errors
     /// `limit` when the blobs take too much, `busy` when the disk is full, `fatal` when it failed.
-    pub fn keep(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn keep(&self, hash: &ContentHash, bytes: &[u8], planted: Planted) -> Result<(), Error> {
         if self.has(hash) {
             return Ok(());
         }
-        let kept = self.write(hash, bytes);
+        let kept = self.write(hash, bytes, planted);
         kept.map_err(|error| match error {
             KeepError::TooMuch => {
                 Error::new(Code::Limit, format!("the node keeps at most {BLOBS_BYTES_MAX} bytes of blobs"))
@@ -142,7 +143,7 @@ impl Blobs {
         })
     }
 
-    fn write(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), KeepError> {
+    fn write(&self, hash: &ContentHash, bytes: &[u8], planted: Planted) -> Result<(), KeepError> {
         let mut total = bytes.len() as u64;
         for name in self.disk.list(FOLDER)? {
             total += self.disk.open(&format!("{FOLDER}/{name}"), OpenMode::Read)?.len()?;
@@ -152,7 +153,8 @@ impl Blobs {
         }
         let (path, draft) = (path(hash), format!("{}{DRAFT}", path(hash)));
         let file = self.disk.open(&draft, OpenMode::CreateNew)?;
-        let written = file.write_at(0, bytes).and_then(|()| file.sync());
+        let synced = |()| if planted.has(Bug::BlobUnsynced) { Ok(()) } else { file.sync() };
+        let written = file.write_at(0, bytes).and_then(synced);
         if let Err(error) = written {
             // What was begun is removed, so that a full disk gets its space back.
             let _ = self.disk.remove(&draft);
@@ -211,7 +213,8 @@ fn path(hash: &ContentHash) -> String {
     format!("{FOLDER}/{hash}")
 }
 
-#[cfg(all(test, feature = "real"))]
+#[cfg(test)]
+#[cfg(feature = "real")]
 mod tests {
     use super::*;
     use crate::real::Folder;
@@ -255,7 +258,7 @@ mod tests {
         assert_eq!(blobs.put(hash, 500, &bytes[500..]).unwrap().received_bytes, 1000, "an overlap");
         assert_eq!(code(blobs.put(hash, 1000, b"x")), Code::Limit);
         let whole = blobs.finish(hash).unwrap();
-        blobs.keep(&hash, &whole).unwrap();
+        blobs.keep(&hash, &whole, Planted::NONE).unwrap();
         drop(blobs);
 
         let again = Blobs::open(Arc::new(Folder::new(root.path())), clock).unwrap();
@@ -273,7 +276,7 @@ mod tests {
         assert_eq!(code(blobs.finish(hash)), Code::Malformed);
         assert_eq!(code(blobs.finish(hash)), Code::NotFound, "the upload is over");
 
-        blobs.keep(&hash, b"right").unwrap();
+        blobs.keep(&hash, b"right", Planted::NONE).unwrap();
         std::fs::write(root.path().join(path(&hash)), b"righd").unwrap();
         assert_eq!(code(blobs.read(&hash)), Code::Fatal);
         assert_eq!(code(blobs.read(&ContentHash::of(b"other"))), Code::NotFound);

@@ -1,6 +1,7 @@
 //! Following a table: the rows of one revision, or what came after a cursor, then what comes.
 
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_PROGRESS_REVISIONS, FOLLOW_ROWS_MAX};
+use crate::planted::Bug;
 use crate::shared::{Shared, mount_in};
 use futures::StreamExt;
 use futures::stream;
@@ -36,9 +37,16 @@ pub(crate) fn follow(
     let view = shared.raft.view(table.group)?;
     mount_in(&view, &table.mount)?;
     let at = match after {
+        Some((incarnation, _)) if shared.planted.has(Bug::ResumeSkips) => {
+            At::Changes((incarnation, mount_in(&view, &table.mount)?.revision()))
+        }
+        Some((incarnation, Revision(revision))) if shared.planted.has(Bug::ResumeRepeats) => {
+            At::Changes((incarnation, Revision(revision.saturating_sub(1))))
+        }
         Some(cursor) => At::Changes(cursor),
         None => At::Rows(Box::new(Rows::of(view.clone(), &table)?)),
     };
+
     let following = Following { follow, view, table, at, ready: VecDeque::new() };
     Ok(stream::unfold(Some(following), |following| async move {
         let mut following = following?;

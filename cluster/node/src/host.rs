@@ -108,7 +108,7 @@ impl Host for NodeHost {
             let bytes = shared.blobs.finish(hash)?;
             // Checked and compiled before it is kept: what is kept can be mounted.
             shared.exec.add(&bytes)?;
-            if let Err(error) = shared.blobs.keep(&hash, &bytes) {
+            if let Err(error) = shared.blobs.keep(&hash, &bytes, shared.planted) {
                 // What is not on the disk is not here: a mount of it would be lost with this process.
                 shared.exec.remove(&hash);
                 return Err(error);

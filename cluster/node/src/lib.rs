@@ -27,6 +27,11 @@ mod module;
 mod mounted;
 #[cfg(feature = "real")]
 mod node;
+#[cfg(feature = "planted")]
+mod planted;
+#[cfg(not(feature = "planted"))]
+#[path = "planted_disabled.rs"]
+mod planted;
 #[cfg(feature = "real")]
 pub mod real;
 mod saga;
@@ -37,6 +42,8 @@ mod state;
 
 #[cfg(feature = "real")]
 pub use node::{Config, Node, StartError};
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 pub use serving::{Opened, Parts, ServeError, Serving};
 #[cfg(feature = "real")]
 pub use state::StateError;

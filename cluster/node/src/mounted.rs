@@ -1,6 +1,7 @@
 //! The object a mount is: its reducers and queries are its methods, its tables are its streams.
 
 use crate::follow::{Table, follow};
+use crate::planted::Bug;
 use crate::shared::{Shared, Who, group, mount_in};
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -52,7 +53,8 @@ impl Mounted {
     /// The request is made here, not in the future: hundreds of these are alive at once, and small ones are made faster.
     fn reduce(&self, call: Call, trace: TraceId) -> impl Future<Output = Result<Answer, Error>> + Send {
         let deadline = self.shared.deadline(&call.delivery);
-        let session = call.delivery.session.map(|coordinates| isx_cluster::SessionCall {
+        let session = call.delivery.session.filter(|_| !self.shared.planted.has(Bug::SessionForgotten));
+        let session = session.map(|coordinates| isx_cluster::SessionCall {
             session: coordinates.session,
             sequence: coordinates.sequence,
             done_below: coordinates.done_below,

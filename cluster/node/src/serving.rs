@@ -5,6 +5,7 @@
 use crate::blobs::Blobs;
 use crate::gate::Gate;
 use crate::limits::LEADER_WITHIN;
+use crate::planted::Planted;
 use crate::saga;
 use crate::shared::{Shared, on, unexpected};
 use futures::future::{Either, select};
@@ -60,6 +61,7 @@ pub struct Opened {
     parts: Parts,
     blobs: Blobs,
     raft: Raft,
+    pub(crate) planted: Planted,
 }
 
 impl Opened {
@@ -77,7 +79,7 @@ impl Opened {
         });
         let blobs = loaded.await??;
         let raft = Raft::start(parts.ports.clone(), parts.raft.clone(), parts.exec.clone()).await?;
-        Ok(Self { parts, blobs, raft })
+        Ok(Self { parts, blobs, raft, planted: Planted::NONE })
     }
 
     /// Its groups.
@@ -94,7 +96,7 @@ impl Opened {
     /// # Cancel safety
     /// Dropping the future lets nobody in; the log is closed with the last task.
     pub async fn serve(self, vats: Vats) -> Result<Serving, ServeError> {
-        let Self { parts, blobs, raft } = self;
+        let Self { parts, blobs, raft, planted } = self;
         let Parts { ports, exec, peer_text, home, alias, addresses, secret, public, .. } = parts;
         for group in [TREE, MOUNTS] {
             raft.wait_leader(group, ports.clock.now().after(LEADER_WITHIN)).await?;
@@ -123,6 +125,7 @@ impl Opened {
             warnings,
             stopping,
             callers,
+            planted,
         });
         let logs = shared.logs.clone().keep(shared.raft.follow(MOUNTS)?);
         shared.ports.spawn.spawn("logs", Box::pin(logs));

@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
 use crate::logs::Logs;
+use crate::planted::Planted;
 use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
 use isx_cluster::{MountView, Outcome, Request, View};
 use isx_exec::Exec;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: watch::Sender<bool>,
     /// Logins that are alive.
     pub(crate) callers: watch::Sender<usize>,
+    pub(crate) planted: Planted,
 }
 
 /// Who holds an object.

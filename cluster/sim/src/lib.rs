@@ -15,6 +15,7 @@
 //! - Two runs of one seed of [`Kind::Raft`] are the same, to the bytes on their disks: `one_seed_is_one_run`.
 //! - Every bug that can be planted in a node is caught, and which oracle does it at which seed is written down:
 //!   `every_planted_bug_is_caught`.
+//! - So is every bug that can be planted above Raft, in a node or a client: `every_bug_planted_in_a_node_or_a_client_is_caught`.
 //! - The checker finds planted anomalies: `oracle::linear::tests::planted_anomalies_are_found`.
 //! - openraft's own storage suite passes over the simulated disk: `openraft_storage_suite`.
 //!
@@ -52,5 +53,5 @@ pub use net::{SimNet, Weather};
 pub use random::Random;
 pub use run::{Kind, Options, Report, run, run_with};
 pub use trace::Trace;
-pub use vat::{Modules, run_node};
+pub use vat::{ConfigureNode, Modules, run_node, run_node_with};
 pub use world::{Configure, Node, World};

@@ -90,7 +90,11 @@ impl Total {
             let Report { seed, kind, voters, findings, .. } = report;
             println!("seed {seed} ({}, {voters} voters) fails:", kind.word());
             findings.iter().for_each(|finding| println!("  {finding}"));
-            println!("  replay: cargo xtask sim --seeds 1 --seed {seed}");
+            if Kind::of(*seed) == *kind {
+                println!("  replay: cargo xtask sim --seeds 1 --seed {seed}");
+            } else {
+                println!("  replay: isx-sim --kind {} --seeds 1 --seed {seed}", kind.word());
+            }
         }
     }
 }

@@ -38,18 +38,35 @@ const STACK_BYTES: usize = 2 * isx_exec::limits::THREAD_STACK_BYTES;
 /// How long a healed world may take to answer and to tell its followers.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Runs a seed of [`Kind::Node`].
-pub fn run_node(seed: u64, options: Options, modules: &Arc<Modules>) -> Report {
-    run_program(seed, options, Program::new(modules.clone()))
+/// Changes what a run is made of.
+#[derive(Clone)]
+pub struct ConfigureNode {
+    /// Changes a node before it answers.
+    pub node: Arc<dyn Fn(&mut isx_node::Opened) + Send + Sync>,
+    /// Changes a client before it dials.
+    pub client: Arc<dyn Fn(&isx_client::Client) + Send + Sync>,
 }
 
-fn run_program(seed: u64, options: Options, program: Program) -> Report {
+impl Default for ConfigureNode {
+    fn default() -> Self {
+        Self { node: Arc::new(|_| ()), client: Arc::new(|_| ()) }
+    }
+}
+
+/// Runs a seed of [`Kind::Node`].
+pub fn run_node(seed: u64, options: Options, modules: &Arc<Modules>) -> Report {
+    run_node_with(seed, options, modules, ConfigureNode::default())
+}
+
+/// Runs a seed of [`Kind::Node`] whose node and clients are others.
+pub fn run_node_with(seed: u64, options: Options, modules: &Arc<Modules>, configure: ConfigureNode) -> Report {
+    let modules = modules.clone();
     let run = move || {
-        let modules = program.modules.clone();
+        let program = Program::new(modules, configure);
         let world = World::of(seed, 1, Arc::new(|_, _| ()), world::Program::Node(program));
         let history = History::default();
         let agreement: Arc<Mutex<agreement::Agreement>> = Arc::default();
-        let story = play(world.clone(), modules, history.clone(), agreement.clone(), options.duration);
+        let story = play(world.clone(), history.clone(), agreement.clone(), options.duration);
         finish(&world, options.duration, story);
         judge(&world, &agreement, &history);
         report(seed, Kind::Node, &world, &history)
@@ -65,20 +82,14 @@ fn run_program(seed: u64, options: Options, program: Program) -> Report {
 }
 
 /// The story of a run.
-async fn play(
-    world: Arc<World>,
-    modules: Arc<Modules>,
-    history: History,
-    agreement: Arc<Mutex<agreement::Agreement>>,
-    end: Duration,
-) {
+async fn play(world: Arc<World>, history: History, agreement: Arc<Mutex<agreement::Agreement>>, end: Duration) {
     world.start(0);
     watch(&world, &agreement);
     let mut random = world.split("clients");
     let ledger = Ledger::default();
     // Harm ends before the clients do, so that they finish in a sound world.
     let harm = nemesis::harm(world.clone(), end.mul_f64(0.8));
-    let mut publisher = Publisher::new(&world, modules);
+    let mut publisher = Publisher::new(&world);
     let story = async {
         publisher.publish_first(&ledger).await;
         let follower = |number| Follower::begin(&world, number, world.split("follower"));
@@ -98,7 +109,7 @@ async fn play(
 /// What everybody must agree on in a world that has come together.
 async fn settle(world: &Arc<World>, history: &History, ledger: &Ledger, followers: &[Arc<Follower>]) {
     let wrong = |what: std::fmt::Arguments<'_>| world.findings.report("settled", what);
-    let last = Dialled::new(world, dial::Right::Stranger);
+    let last = Dialled::new(world, dial::Right::Owner);
     for key in caller::keys() {
         let begin = world.executor.now();
         match caller::count(&last, key, SETTLED_WITHIN).await {
@@ -109,7 +120,7 @@ async fn settle(world: &Arc<World>, history: &History, ledger: &Ledger, follower
             Err(error) => wrong(format_args!("key {key} can not be read: {error}")),
         }
     }
-    let rows = match caller::rows(&last, SETTLED_WITHIN).await {
+    let rows = match caller::rows(&last).await {
         Ok(rows) => rows,
         Err(error) => return wrong(format_args!("the rows can not be read: {error}")),
     };

@@ -1,18 +1,10 @@
 //! A few seeds of a whole node and its clients; `isx-sim` runs many.
 
-use isx_sim::{Modules, Options, run_node};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+mod support;
 
-/// The guests that `cargo xtask guests` built.
-fn modules() -> Arc<Modules> {
-    let folder = std::env::var_os("ISX_GUESTS").map(PathBuf::from).unwrap_or_else(|| {
-        let binary = PathBuf::from(env!("CARGO_BIN_EXE_isx-sim"));
-        binary.ancestors().nth(2).expect("the target folder").join("guests")
-    });
-    Modules::of_folder(&folder).expect("a built tally")
-}
+use isx_sim::{Options, run_node};
+use std::time::Duration;
+use support::modules;
 
 #[test]
 fn whole_nodes_keep_their_word() {

@@ -1,17 +1,20 @@
 //! The oracles bite: every bug that can be planted in a node is caught at a seed, and nothing is found there without it.
 #![allow(clippy::print_stdout, reason = "what was found of which bug")]
 
+mod support;
+
 use expect_test::expect;
 use isx_raft::Bug;
-use isx_sim::{Options, run, run_with};
+use isx_sim::{ConfigureNode, Options, run, run_node, run_node_with, run_with};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use support::{modules, on_two};
 
 /// Seeds that a bug is looked for in.
 const SEEDS: u64 = 40;
 const OPTIONS: Options = Options { voters: 3, duration: Duration::from_secs(10) };
+const ABOVE: Options = Options { voters: 1, duration: Duration::from_secs(10) };
 /// The node that a bug is planted in when it shows as a difference between replicas; other bugs are in every node.
 const ODD_ONE: u64 = 2;
 
@@ -35,27 +38,6 @@ fn caught(bug: Bug) -> Option<(u64, String)> {
         println!("{bug:?}, seed {seed}: {first}");
         Some((seed, first.split(':').next().unwrap_or_default().to_owned()))
     })
-}
-
-/// Does `work` on two threads, each taking the next item.
-fn on_two<T: Copy + Sync, R: Send>(items: &[T], work: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let one = || {
-        let mut done = Vec::new();
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(place) else { return done };
-            done.push((place, work(*item)));
-        }
-    };
-    let mut done = std::thread::scope(|scope| {
-        let other = scope.spawn(one);
-        let mut done = one();
-        done.extend(other.join().expect("a thread that ends"));
-        done
-    });
-    done.sort_by_key(|(place, _)| *place);
-    done.into_iter().map(|(_, result)| result).collect()
 }
 
 #[test]
@@ -89,5 +71,55 @@ fn every_planted_bug_is_caught() {
         Machine(StampedBefore): agreement, seed 1
         Machine(BatchSorted): batches, seed 1
         Log(AckBeforeSync): durable, seed 1"#]]
+    .assert_eq(&table.join("\n"));
+}
+
+/// A bug above Raft. Such runs are not the same each time: the table does not say at which seed which oracle finds it.
+#[derive(Clone, Copy, Debug)]
+enum Above {
+    Node(isx_node::Bug),
+    Client(isx_client::Bug),
+}
+
+impl Above {
+    fn planted(self) -> ConfigureNode {
+        match self {
+            Self::Node(bug) => {
+                ConfigureNode { node: Arc::new(move |node| node.plant(bug)), ..ConfigureNode::default() }
+            }
+            Self::Client(bug) => {
+                ConfigureNode { client: Arc::new(move |client| client.plant(bug)), ..ConfigureNode::default() }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_bug_planted_in_a_node_or_a_client_is_caught() {
+    let modules = modules();
+    let node = isx_node::Bug::ALL.iter().copied().map(Above::Node);
+    let bugs: Vec<Above> = node.chain(isx_client::Bug::ALL.iter().copied().map(Above::Client)).collect();
+    let found = on_two(&bugs, |bug| {
+        (1..=SEEDS).find_map(|seed| {
+            let findings = run_node_with(seed, ABOVE, &modules, bug.planted()).findings;
+            println!("{bug:?}, seed {seed}: {:?}", findings.first()?);
+            Some(seed)
+        })
+    });
+    let sound = on_two(&[1, 2, 3, 4, 5, 6], |seed| run_node(seed, ABOVE, &modules).findings);
+    assert_eq!(sound.concat(), Vec::<String>::new(), "without a bug");
+    let line = |(bug, found): (&Above, &Option<u64>)| {
+        format!("{bug:?}: {}", if found.is_some() { "caught" } else { "missed" })
+    };
+    let table: Vec<String> = bugs.iter().zip(&found).map(line).collect();
+    expect![[r#"
+        Node(SessionForgotten): caught
+        Node(ResumeSkips): caught
+        Node(ResumeRepeats): caught
+        Node(BlobUnsynced): caught
+        Client(SessionAnew): caught
+        Client(NumberedAlike): caught
+        Client(OnceTwice): caught
+        Client(CursorForgotten): caught"#]]
     .assert_eq(&table.join("\n"));
 }

@@ -19,12 +19,19 @@ mod batch;
 mod dial;
 pub mod limits;
 mod link;
+#[cfg(feature = "planted")]
+mod planted;
+#[cfg(not(feature = "planted"))]
+#[path = "planted_disabled.rs"]
+mod planted;
 mod reference;
 mod session;
 
 #[cfg(feature = "dial")]
 pub use dial::{Dial, Find, Target};
 pub use link::{Connect, Ports};
+#[cfg(feature = "planted")]
+pub use planted::Bug;
 
 use isx_iface::ObjectRef;
 use isx_row::Error;
@@ -34,7 +41,7 @@ use std::time::Duration;
 /// A link to a node, and what is reached over it.
 #[derive(Clone)]
 pub struct Client {
-    host: ObjectRef,
+    host: reference::Lasting,
 }
 
 impl Client {
@@ -57,11 +64,11 @@ impl Client {
     }
 
     fn over(link: link::Link) -> Self {
-        Self { host: Arc::new(reference::Lasting(reference::Reference::host(Arc::new(link)))) }
+        Self { host: reference::Lasting(reference::Reference::host(Arc::new(link))) }
     }
 
     /// The node's `Host`.
     pub fn host(&self) -> ObjectRef {
-        self.host.clone()
+        Arc::new(self.host.clone())
     }
 }

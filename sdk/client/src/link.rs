@@ -1,6 +1,7 @@
 //! The link to a node: connected when first needed, connected again when it broke.
 
 use crate::limits::{PAUSE_MAX, PAUSE_MIN};
+use crate::planted::Planted;
 use async_trait::async_trait;
 use futures::future::{Either, select};
 use isx_iface::ObjectRef;
@@ -34,12 +35,13 @@ pub struct Ports {
 
 /// Counts the connections of a link; what was obtained over an earlier one is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Generation(u64);
+pub(crate) struct Generation(pub(crate) u64);
 
 pub(crate) struct Link {
     connector: Box<dyn Connect>,
     pub(crate) ports: Ports,
     within: Duration,
+    pub(crate) planted: Planted,
     current: Mutex<Current>,
 }
 
@@ -50,7 +52,8 @@ struct Current {
 
 impl Link {
     pub(crate) fn new(connector: Box<dyn Connect>, ports: Ports, within: Duration, host: Option<ObjectRef>) -> Self {
-        Self { connector, ports, within, current: Mutex::new(Current { generation: Generation(0), host }) }
+        let current = Mutex::new(Current { generation: Generation(0), host });
+        Self { connector, ports, within, planted: Planted::none(), current }
     }
 
     /// When something that says nothing must be done.

@@ -3,6 +3,7 @@
 use crate::batch::Batcher;
 use crate::limits::{PAUSE_MAX, PAUSE_MIN};
 use crate::link::{Generation, Link};
+use crate::planted::Bug;
 use crate::session::{Session, Ticket};
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -30,7 +31,7 @@ enum Origin {
 
 /// An object of the node, reached over whatever connection there is.
 pub(crate) struct Reference {
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
     origin: Origin,
     session: Arc<Session>,
     /// Whether its methods are a module's.
@@ -153,14 +154,15 @@ impl Lasting {
 
     async fn numbered(&self, mut call: Call, ticket: &Ticket) -> Result<Answer, Error> {
         let deadline = self.0.deadline(&call);
-        let repeatable = !ONCE.contains(&call.method.as_str());
+        let planted = &self.0.link.planted;
+        let repeatable = !ONCE.contains(&call.method.as_str()) || planted.has(Bug::OnceTwice);
         call.delivery.within = None;
         self.0
             .persist(deadline, repeatable, |reached| {
                 let mut call = call.clone();
                 call.delivery.within = Some(deadline.since(self.0.link.ports.clock.now()));
                 if self.0.numbered {
-                    call.delivery.session = Some(ticket.coordinates());
+                    call.delivery.session = Some(planted.numbered(ticket.coordinates(), reached.generation));
                 }
                 async move { reached.batcher.call(call).await }
             })
@@ -234,7 +236,8 @@ impl Following {
         loop {
             let error = match self.items.as_mut()?.next().await? {
                 Ok(item) => {
-                    if item.cursor != (Incarnation::default(), Revision::default()) {
+                    let kept = item.cursor != (Incarnation::default(), Revision::default());
+                    if kept && !self.reference.link.planted.has(Bug::CursorForgotten) {
                         self.call.delivery.after = Some(item.cursor);
                     }
                     return Some(Ok(item));

@@ -205,11 +205,10 @@ impl Index {
         self.commands.insert((group, place), command.map(Into::into));
         let Some(Ok(entry)) = command.map(Entry::decode) else { return };
         for record in &entry.records {
-            if let Request::Call(call) = &record.request
-                && let Some(SessionCall { session, sequence, .. }) = call.session
-            {
-                let named = (call.name.to_string(), call.payload.to_vec());
-                self.places_of.entry(named).or_default().insert(place);
+            let Request::Call(call) = &record.request else { continue };
+            let named = (call.name.to_string(), call.payload.to_vec());
+            self.places_of.entry(named).or_default().insert(place);
+            if let Some(SessionCall { session, sequence, .. }) = call.session {
                 self.places.entry((session, sequence)).or_default().insert(place);
             }
         }

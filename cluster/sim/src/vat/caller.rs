@@ -6,10 +6,11 @@ use crate::random::Random;
 use crate::vat::dial::{Dialled, Right, WITHIN};
 use crate::vat::ledger::{Known, Ledger, Move};
 use crate::world::World;
+use isx_iface::limits::PAGE_COUNT_MAX;
 use isx_iface::payload::{encode, value_of};
-use isx_iface::{Anchor, AnchorStub, Answer, Call, Delivery, Host, ObjectRef};
+use isx_iface::{Anchor, AnchorStub, Answer, Call, Delivery, Host, Module, ObjectRef};
 use isx_port::Clock;
-use isx_row::typed::Typed;
+use isx_row::typed::{Typed, decode_record};
 use isx_row::{Bytes, Class, Code, Error, Signature};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,8 +29,8 @@ const CELLS: u64 = 2;
 /// The first of many rows, and how many they are: more than travel in one part of a stream.
 const MANY_FROM: u64 = 1_000;
 const MANY: u64 = isx_node::limits::FOLLOW_ROWS_MAX as u64 + 44;
-/// Rows that tally answers at most.
-const TOP_MAX: u32 = 1_000;
+const MANY_NAME_BYTES: usize = isx_row::limits::KEY_BYTES_MAX / 2;
+const _: () = assert!(MANY as usize * MANY_NAME_BYTES > isx_vat::limits::STREAM_BYTES_MAX);
 /// Calls that a caller makes at once.
 const AT_ONCE: Range<u64> = 1..5;
 /// Of so many calls in a thousand the caller does not wait long.
@@ -44,14 +45,15 @@ pub(crate) fn keys() -> Range<u64> {
     0..COUNTERS + 1
 }
 
-/// The name of a counter.
+/// The name of a counter; those of many rows are long, so that the rows do not fit into one message.
 fn name(key: u64) -> String {
-    format!("counter-{key}")
+    let padding = if key >= MANY_FROM { MANY_NAME_BYTES } else { 0 };
+    format!("counter-{key}-{:0>padding$}", "")
 }
 
 /// The counter of a name.
 pub(crate) fn key(name: &str) -> Option<u64> {
-    name.strip_prefix("counter-")?.parse().ok()
+    name.strip_prefix("counter-")?.split('-').next()?.parse().ok()
 }
 
 /// Whether one call of the run moves the counter so, and no other.
@@ -91,10 +93,21 @@ pub(crate) async fn count(program: &Dialled, key: u64, within: Duration) -> Resu
     query(program, "get", encode(&(name(key),))?, within).await
 }
 
-/// Reads all counters.
-pub(crate) async fn rows(program: &Dialled, within: Duration) -> Result<BTreeMap<String, u64>, Error> {
-    let rows: Vec<(String, u64)> = query(program, "top", encode(&(TOP_MAX,))?, within).await?;
-    Ok(rows.into_iter().collect())
+/// Reads all counters, as the owner.
+pub(crate) async fn rows(program: &Dialled) -> Result<BTreeMap<String, u64>, Error> {
+    let module = program.host().walk(MOUNT.into()).await?.module().await?;
+    let (mut rows, mut after) = (BTreeMap::new(), None);
+    loop {
+        let page = module.rows("counter".into(), after, PAGE_COUNT_MAX as u32).await?;
+        for Bytes(row) in &page.rows {
+            let row = decode_record(row).map_err(|error| Error::new(Code::Malformed, format!("a row: {error}")))?;
+            rows.extend([row.1]);
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(rows),
+        }
+    }
 }
 
 /// Reads the sum of all counters.
@@ -145,7 +158,7 @@ impl Caller {
                     return;
                 }
                 let pause = random.below(4);
-                self.world.sleep(Duration::from_millis(pause * pause * random.below(8))).await;
+                self.world.sleep(Duration::from_millis(pause * pause * random.below(20))).await;
                 let key = random.below(COUNTERS);
                 match random.below(10) {
                     0..=4 => self.add(&object, key, &mut random).await,
@@ -256,7 +269,7 @@ impl Caller {
             {
                 self.unexpected("a cell", &error);
             }
-            self.world.sleep(Duration::from_millis(random.range(5..200))).await;
+            self.world.sleep(Duration::from_millis(random.range(5..60))).await;
         }
     }
 

@@ -4,7 +4,7 @@ use crate::clock::{SimClock, SimEntropy};
 use crate::executor::Life;
 use crate::local::local;
 use crate::vat::program::SECRET;
-use crate::world::World;
+use crate::world::{Program, World};
 use async_trait::async_trait;
 use isx_client::limits::DIAL_WITHIN;
 use isx_client::{Client, Connect, Ports};
@@ -39,6 +39,11 @@ pub(crate) struct Dialled {
 impl Dialled {
     /// A program that dials when it first needs to.
     pub(crate) fn new(world: &Arc<World>, right: Right) -> Self {
+        Self::within(world, right, WITHIN)
+    }
+
+    /// One whose calls wait `within` when they say nothing.
+    pub(crate) fn within(world: &Arc<World>, right: Right, within: Duration) -> Self {
         let (peer, life) = world.caller();
         let mut random = world.split("program");
         let drift = random.below(2 * DRIFT_PPM_MAX) as i64 - DRIFT_PPM_MAX as i64;
@@ -50,7 +55,11 @@ impl Dialled {
         let dial = Dial { net: world.net.port(peer, life), nodes, vats, clock: clock.clone(), secret };
         let entropy = Arc::new(SimEntropy::new(random));
         let ports = Ports { clock: clock.clone(), entropy, spawn: world.executor.spawner(life) };
-        Self { clock, life, client: Client::new(Box::new(dial), ports, WITHIN) }
+        let client = Client::new(Box::new(dial), ports, within);
+        if let Program::Node(program) = &world.program {
+            (program.configure.client)(&client);
+        }
+        Self { clock, life, client }
     }
 
     pub(crate) fn host(&self) -> HostStub {

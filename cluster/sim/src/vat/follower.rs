@@ -16,8 +16,9 @@ use std::time::Duration;
 
 /// The table.
 const TABLE: &str = "counter";
-/// After so many steps in a thousand the program begins again from its cursor, as if it had been started again.
+/// After so many steps in a thousand the program is started again: it has its cursor and its rows, or nothing.
 const AGAIN_PER_MILLE: u64 = 5;
+const ANEW_PER_MILLE: u64 = 30;
 
 /// A follower.
 pub(crate) struct Follower {
@@ -30,8 +31,10 @@ pub(crate) struct Follower {
 struct Seen {
     cursor: Option<(Incarnation, Revision)>,
     rows: BTreeMap<String, u64>,
-    /// Its first rows were none: what moved since is all that ever moved.
+    /// It has been there from the beginning, when there were no rows: what it saw move is all that ever moved.
     whole: bool,
+    /// It was there before, and lost what it had.
+    anew: bool,
     moves: BTreeMap<(u64, Move), u64>,
 }
 
@@ -68,6 +71,10 @@ impl Follower {
         while let Some(step) = steps.next().await {
             if let Err(wrong) = self.seen().step(step?) {
                 self.wrong(format_args!("{wrong}"));
+            }
+            if random.per_mille(ANEW_PER_MILLE) {
+                *self.seen() = Seen { anew: true, ..Seen::default() };
+                break;
             }
             if random.per_mille(AGAIN_PER_MILLE) {
                 break;
@@ -109,7 +116,7 @@ impl Seen {
                 let (key, count) = row(&change.new)?.ok_or("a row that is present is missing")?;
                 self.rows.insert(key, count);
             }
-            self.whole = self.rows.is_empty();
+            self.whole = self.rows.is_empty() && !self.anew;
             return Ok(());
         }
         if before.is_none_or(|before| before.0 != cursor.0 || before.1 >= cursor.1) {

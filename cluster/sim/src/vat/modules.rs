@@ -7,9 +7,6 @@ use isx_row::Error;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// Variants there are.
-pub(crate) const VARIANTS: u64 = 4;
-
 /// The variants of a component, and what compiles them.
 pub struct Modules {
     component: Vec<u8>,

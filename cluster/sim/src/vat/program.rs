@@ -3,7 +3,9 @@
 use crate::executor::Life;
 use crate::findings::causes;
 use crate::local::local;
-use crate::vat::modules::{Modules, VARIANTS};
+use crate::random::Random;
+use crate::vat::ConfigureNode;
+use crate::vat::modules::Modules;
 use crate::world::{End, Node, World};
 use isx_anchors::Name;
 use isx_exec::{Exec, MemoryMark, NoTrial};
@@ -12,6 +14,7 @@ use isx_port::{PeerId, Ports};
 use isx_row::{Error, HomeId};
 use isx_vat::vats;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of the node's home.
 const ALIAS: &str = "alpha";
@@ -20,24 +23,36 @@ pub(crate) const SECRET: [u8; 32] = [5; 32];
 
 /// A node of one voter, as isx-node starts them.
 pub(crate) struct Program {
-    pub(crate) modules: Arc<Modules>,
+    modules: Arc<Modules>,
+    /// How many variants were made; they are numbered from 0.
+    variants: AtomicU64,
+    pub(crate) configure: ConfigureNode,
     /// What names the calls being applied outlives the process.
     mark: Arc<MemoryMark>,
 }
 
 impl Program {
-    pub(crate) fn new(modules: Arc<Modules>) -> Self {
-        Self { modules, mark: Arc::default() }
+    pub(crate) fn new(modules: Arc<Modules>, configure: ConfigureNode) -> Self {
+        Self { modules, variants: AtomicU64::new(0), configure, mark: Arc::default() }
     }
 
     fn executor(&self, mark: Arc<MemoryMark>) -> Result<Exec, Error> {
         Exec::new(isx_exec::Ports { compile: self.modules.clone(), trial: Arc::new(NoTrial), mark, cache: None })
     }
 
+    /// A variant of the module that nobody has seen, or one that somebody may have.
+    pub(crate) fn variant(&self, random: &mut Random) -> Vec<u8> {
+        let made = self.variants.load(Ordering::Relaxed);
+        let number = if random.per_mille(500) { made } else { random.below(made + 1) };
+        self.variants.fetch_max(number + 1, Ordering::Relaxed);
+        self.modules.variant(number)
+    }
+
     /// An executor of an oracle, with every module there is.
     pub(crate) fn executor_with_all(&self) -> Result<Arc<Exec>, Error> {
         let exec = self.executor(Arc::default())?;
-        (0..VARIANTS).try_for_each(|number| exec.add(&self.modules.variant(number)).map(drop))?;
+        (0..self.variants.load(Ordering::Relaxed))
+            .try_for_each(|number| exec.add(&self.modules.variant(number)).map(drop))?;
         Ok(Arc::new(exec))
     }
 
@@ -77,7 +92,8 @@ impl Program {
             secret: SECRET,
             public: true,
         };
-        let opened = Opened::open(parts).await?;
+        let mut opened = Opened::open(parts).await?;
+        (self.configure.node)(&mut opened);
         world.opened(node, opened.raft());
         let serving = opened.serve(vats).await?;
         world.say(format_args!("node {} answers", node.id));
