@@ -215,3 +215,79 @@ fn parts(
 fn item(cursor: (Incarnation, Revision), part: Part) -> Result<Item, Error> {
     Ok(Item { cursor, payload: encode_value(part)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isx_anchors::GroupId;
+    use isx_cluster::twin::Twin;
+    use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Machine, ReducerCall, Request};
+    use isx_iface::payload::decode_value;
+    use isx_row::{Principal, Signature, Time, Value};
+    use isx_store::Executor;
+
+    const MOUNT: MountId = MountId([7; 16]);
+
+    fn put(number: usize) -> Request {
+        let arguments = [Value::String(number.to_string()), Value::Bytes(vec![1; 8])];
+        Request::Call(Box::new(ReducerCall {
+            mount: MOUNT,
+            name: "put".into(),
+            signature: Signature::ANY,
+            session: None,
+            principal: Principal::anonymous(),
+            trusted: true,
+            grant: None,
+            within_ms: None,
+            trace: [0; 16],
+            hops: 0,
+            revision_min: None,
+            payload: Twin::arguments("put", &arguments),
+            locators: Vec::new(),
+        }))
+    }
+
+    /// A version with this many rows in its mount's table.
+    fn view(rows_count: usize) -> View {
+        let twin = Twin::default();
+        let mut machine = Machine::new(GroupId::MOUNTS, twin.execution_id());
+        let header = EntryHeader { level: FEATURE_LEVEL, execution: twin.execution_id(), time: Time(1) };
+        let create = Request::CreateMount {
+            mount: MOUNT,
+            incarnation: Incarnation(1),
+            module: Twin::module(1),
+            creator: Principal::anonymous(),
+        };
+        for (index, request) in std::iter::once(create).chain((0..rows_count).map(put)).enumerate() {
+            let entry = Entry::pack(header, &[7; 32], [&request.pack().unwrap()]).unwrap();
+            machine.apply(index as u64 + 1, &Entry::decode(&entry).unwrap(), &twin).unwrap();
+        }
+        machine.view()
+    }
+
+    /// The cursors of the parts in which first rows travel, and the rows of each.
+    fn first_rows(rows_count: usize) -> Vec<((Incarnation, Revision), usize)> {
+        let view = view(rows_count);
+        let table = view.mount(&MOUNT).unwrap().database().table("kv").unwrap();
+        let table = Table { group: Group(1), mount: MOUNT, table };
+        let mut rows = Rows::of(view, &table).unwrap();
+        let mut parts = Vec::new();
+        loop {
+            let (item, last) = rows.part(&table).unwrap();
+            let part: Part = decode_value(&item.payload).unwrap();
+            parts.push((item.cursor, part.changes.len()));
+            if last {
+                return parts;
+            }
+        }
+    }
+
+    #[test]
+    fn first_rows_can_be_continued_only_when_they_are_whole() {
+        let whole = |rows_count: usize| (Incarnation(1), Revision(rows_count as u64 + 1));
+        // The twin's `init` makes one row more.
+        assert_eq!(first_rows(0), [(whole(0), 1)]);
+        let none = (Incarnation::default(), Revision::default());
+        assert_eq!(first_rows(FOLLOW_ROWS_MAX), [(none, FOLLOW_ROWS_MAX), (whole(FOLLOW_ROWS_MAX), 1)]);
+    }
+}
