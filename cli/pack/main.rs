@@ -57,7 +57,7 @@ fn variable(name: &str) -> Result<String> {
 fn metadata(root: &Path) -> Result<Metadata> {
     let host = variable("HOST")?;
     let platforms = TARGETS.into_iter().chain([host.as_str()]);
-    let options = platforms.map(|target| format!("--filter-platform={target}")).chain(["--offline".into()]);
+    let options = platforms.map(|target| format!("--filter-platform={target}")).chain(["--locked".into()]);
     MetadataCommand::new()
         .manifest_path(root.join("Cargo.toml"))
         .other_options(options.collect::<Vec<_>>())
