@@ -54,8 +54,10 @@ impl Invariants {
             }
         }
         if !sound {
-            // A node says its term before the disk has it; that one may never have it.
-            status.term = self.last.get(&place).map_or(0, |(_, before)| before.term);
+            // A node says its term, and what it has purged, before the disk has it; that one may never have it.
+            let before = self.last.get(&place).map(|(_, before)| before);
+            status.term = before.map_or(0, |before| before.term);
+            status.purged = before.and_then(|before| before.purged);
         }
         self.last.insert(place, (life, status));
     }
