@@ -1,6 +1,6 @@
 //! Runs seeds and says which fail: `isx-sim --seeds N --seed FIRST --seconds S`. A seed's number says its kind, unless
 //! `--kind` does. Seeds of whole nodes run the tally that `--guests DIR` has, or `$ISX_GUESTS`.
-#![allow(clippy::print_stdout, reason = "a program for people")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use isx_sim::{Kind, Modules, Options, Report, run, run_node};
 use std::collections::BTreeMap;
@@ -99,6 +99,25 @@ impl Total {
     }
 }
 
+/// Says on standard error how far the seeds are, now and then.
+struct Progress {
+    seeds: u64,
+    told: Mutex<Instant>,
+}
+
+impl Progress {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn note(&self, totals: &BTreeMap<&str, Total>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= Self::EVERY {
+            *told = Instant::now();
+            let count = |of: fn(&Total) -> u64| totals.values().map(of).sum::<u64>();
+            eprintln!("{} of {} seeds, {} failed", count(|total| total.seeds), self.seeds, count(|total| total.failed));
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Some(asked) = Asked::read(std::env::args().skip(1)) else {
         println!("{USAGE}");
@@ -116,6 +135,7 @@ fn main() -> ExitCode {
     // A seed has one thread; the machine has several.
     let (next, totals) = (AtomicU64::new(asked.first), Mutex::new(BTreeMap::<&str, Total>::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let progress = Progress { seeds: asked.seeds, told: Mutex::new(began) };
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -132,6 +152,7 @@ fn main() -> ExitCode {
                     };
                     let mut totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
                     totals.entry(kind.word()).or_default().add(&report, began.elapsed(), asked.trace);
+                    progress.note(&totals);
                 }
             });
         }
