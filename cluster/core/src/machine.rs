@@ -50,13 +50,10 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// How many rows and anchors of the state before were replaced; more than can be told when a mount was dropped.
-    pub fn replaced_count(&self) -> usize {
-        if !self.dropped.is_empty() {
-            return usize::MAX;
-        }
-        let rows = |mount: &MountEffects| -> usize { mount.transactions.iter().map(|one| one.changes.len()).sum() };
-        self.mounts.values().map(rows).sum::<usize>() + self.tree.len()
+    /// Rows that were inserted, updated or deleted.
+    pub fn changes_count(&self) -> usize {
+        let transactions = self.mounts.values().flat_map(|mount| &mount.transactions);
+        transactions.map(|transaction| transaction.changes.len()).sum()
     }
 }
 

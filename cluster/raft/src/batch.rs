@@ -2,7 +2,8 @@
 //!
 //! While no entry is on its way a request leaves at once. While fewer than [`limits::ENTRIES_IN_FLIGHT_MAX`] are, it
 //! leaves when half as many wait as are on their way: it would be applied behind them in any case, and entries keep an
-//! even size. That is all the batching there is: no timer, no delay when idle. At its deadline a request that still waits is taken back and answered `busy`: it is surely in no log. One that has left is
+//! even size. That is all the batching there is: no timer, no delay when idle. At its deadline a request that still waits
+//! is taken back and answered `busy`: it is surely in no log. One that has left is
 //! answered `deadline`: it may have happened, and its session can be asked.
 
 use crate::limits;

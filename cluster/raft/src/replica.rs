@@ -215,8 +215,7 @@ impl Shared {
                     let decoded = Entry::decode(command.entry()).map_err(io::Error::other)?;
                     match machine.apply(index, &decoded, &*self.executor) {
                         Ok(Applied { outcomes, effects: of_entry, .. }) => {
-                            let more = of_entry.replaced_count().saturating_add(outcomes.len());
-                            replaced_count = replaced_count.saturating_add(more);
+                            replaced_count = replaced_count.saturating_add(replaced(&decoded, &of_entry));
                             effects.push((index, Arc::new(of_entry)));
                             outcomes
                         }
@@ -252,14 +251,16 @@ impl Shared {
         for (responder, outcomes) in answers {
             responder.send(Answers(outcomes));
         }
-        // Dropping the last view of a version takes time in proportion to what was replaced since. Another lane's, if that
-        // is more than waking the lane costs.
-        if replaced_count <= limits::REPLACED_HERE_MAX {
-            drop(before);
-        } else {
-            drop(self.spawn.run(Lane::Query(self.group), Box::new(move || drop(before))));
+        // Where little was replaced, waking another lane costs more than dropping the version before.
+        if replaced_count > limits::REPLACED_HERE_MAX {
+            self.drop_elsewhere(before);
         }
         Ok((batch, hold))
+    }
+
+    /// Dropping the last view of a version takes time in proportion to what was replaced since: not the apply lane's.
+    fn drop_elsewhere(&self, view: Option<View>) {
+        drop(self.spawn.run(Lane::Query(self.group), Box::new(move || drop(view))));
     }
 
     /// Reads on in the committed log for what the machine is told to pass over.
@@ -313,6 +314,15 @@ impl Shared {
         futures::pin_mut!(poked);
         futures::future::select(poked, retry).await;
         if self.is_stopping() { Err(io::Error::other("the node stops")) } else { Ok(()) }
+    }
+}
+
+/// How much of the state an entry may have replaced, in calls and changes. What is no call may have given up a table or an
+/// index with all its rows.
+fn replaced(entry: &Entry, effects: &Effects) -> usize {
+    match entry.records.iter().all(|record| matches!(record.request, Request::Call(_))) {
+        true => entry.records.len() + effects.changes_count(),
+        false => usize::MAX,
     }
 }
 
@@ -396,8 +406,9 @@ impl RaftStateMachine<Types> for Replica {
             }
             let view = current.view();
             drop(current);
+            let mut before = None;
             shared.publish(|published| {
-                published.view = view;
+                before = Some(std::mem::replace(&mut published.view, view));
                 published.applied = meta.last_log_id;
                 published.membership = meta.last_membership;
                 published.hold = None;
@@ -408,6 +419,7 @@ impl RaftStateMachine<Types> for Replica {
                 published.recent.clear();
                 published.recent_from = after(meta.last_log_id);
             });
+            shared.drop_elsewhere(before);
         };
         self.shared.on_apply_lane(replace).await
     }

@@ -61,11 +61,11 @@ fn every_planted_bug_is_caught() {
         InstallKeepsState: agreement, seed 1
         InstallNotKept: panic, seed 18
         InstallHidesGap: ring, seed 1
-        TruncateForgotten: node, seed 6
+        TruncateForgotten: node, seed 4
         MembersForgotten: convergence, seed 4
         TimeFromWall: agreement, seed 9
         Machine(RunAgain): ring, seed 1
-        Machine(DoneBelowOffByOne): batches, seed 5
+        Machine(DoneBelowOffByOne): exactly once, seed 1
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 1
         Machine(StampedBefore): agreement, seed 1

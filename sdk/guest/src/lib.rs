@@ -101,8 +101,8 @@ pub use isx_macros::main;
 /// column have `Time(0)` in it.
 ///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
-/// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`; [`Within`] says which bounds. In another Rust module, import the
-/// trait that gives it: `use tables::GreetingDb;`.
+/// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`; [`Within`] says which bounds. In
+/// another Rust module, import the trait that gives it: `use tables::GreetingDb;`.
 pub use isx_macros::table;
 
 /// Makes a function a reducer: one transaction, deterministic, rolled back wholly when it fails.
