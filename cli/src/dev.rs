@@ -6,17 +6,20 @@ use crate::logs::Live;
 use crate::modules::{Plan, Published};
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
+use futures::FutureExt;
 use isx_iface::{Host, HostStub};
 use notify::{EventKind, RecursiveMode, Watcher};
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// How long files must rest before they are built: an editor writes more than one.
 const REST: Duration = Duration::from_millis(50);
-/// Events that wait to be looked at; one stands for all that are dropped.
-const EVENTS_MAX: usize = 16;
+/// Typed lines that wait to be looked at; further ones wait in the terminal.
+const TYPED_MAX: usize = 4;
 /// Folders below a project that no source is in.
 const PASSED_OVER: &[&str] = &["target", ".isx", ".git"];
 
@@ -32,16 +35,19 @@ enum Event {
 pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
     let folder =
         arguments.folder.canonicalize().with_context(|| format!("no folder {}", arguments.folder.display()))?;
-    let (mut events, _watcher) = watch(&folder)?;
+    let changed = Arc::new(Notify::new());
+    let _watcher = watch(&folder, changed.clone())?;
+    let mut typed = typed();
     let who = host.whoami().await?;
     eprintln!("developing {} on node {}; t tables, r reset, q quit, each with Enter", folder.display(), who.alias);
-    let mut session = Session { host, arguments, show, folder, published: None, log: None };
-    session.publish(arguments.reset).await;
+    let reset = arguments.reset;
+    let mut session = Session { host, arguments, show, folder, published: None, log: None, reset };
+    session.publish().await;
     loop {
-        let Some(event) = session.wait(&mut events).await else { return Ok(()) };
+        let Some(event) = session.wait(&changed, &mut typed).await else { return Ok(()) };
         let typed = match event {
             Event::Changed => {
-                session.publish(false).await;
+                session.publish().await;
                 continue;
             }
             Event::Typed(typed) => typed,
@@ -49,7 +55,8 @@ pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
         let done = match typed.trim() {
             "t" => session.tables().await,
             "r" => {
-                session.publish(true).await;
+                session.reset = true;
+                session.publish().await;
                 Ok(())
             }
             "q" => return Ok(()),
@@ -70,12 +77,14 @@ struct Session<'a> {
     published: Option<Published>,
     /// Its log, since the session began.
     log: Option<Live>,
+    /// The data is to be removed, once the module builds.
+    reset: bool,
 }
 
 impl Session<'_> {
     /// Builds and publishes; what goes wrong is said, and the next change tries again.
-    async fn publish(&mut self, reset: bool) {
-        match self.try_publish(reset).await {
+    async fn publish(&mut self) {
+        match self.try_publish().await {
             Ok(published) => self.published = Some(published),
             Err(error) => {
                 eprintln!("error: {error:#}");
@@ -84,7 +93,7 @@ impl Session<'_> {
         }
     }
 
-    async fn try_publish(&mut self, reset: bool) -> Result<Published> {
+    async fn try_publish(&mut self) -> Result<Published> {
         let folder = self.folder.clone();
         let built =
             tokio::task::spawn_blocking(move || build::build(&Order { folder: &folder, embeds: &[] })).await??;
@@ -95,13 +104,14 @@ impl Session<'_> {
         if self.log.is_none() {
             self.log = Some(match plan.mounted() {
                 Some(module) => Live::from_now(module).await?,
-                None => Live::default(),
+                None => Live::from_first(),
             });
         }
-        let plan = match reset {
+        let plan = match self.reset {
             true => plan.reset().await?,
             false => plan,
         };
+        self.reset = false;
         plan.show_differences(self.show);
         if let Some(refused) = plan.refused() {
             bail!(
@@ -132,18 +142,30 @@ impl Session<'_> {
     }
 
     /// The next event, showing the module's log until it comes; `None` when the program is to end.
-    async fn wait(&mut self, events: &mut Receiver<Event>) -> Option<Event> {
+    async fn wait(&mut self, changed: &Notify, typed: &mut Option<Receiver<String>>) -> Option<Event> {
         let Self { log, published, show, .. } = self;
         let log = async {
             if let (Some(Published { module, .. }), Some(log)) = (published, log)
                 && let Err(error) = log.follow(module, *show).await
             {
-                tracing::debug!(%error, "the log ended");
+                tracing::warn!(%error, "the log ended");
             }
             std::future::pending::<()>().await;
         };
+        let line = async {
+            match typed {
+                Some(typed) => typed.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            event = events.recv() => event,
+            () = changed.notified() => {
+                tokio::time::sleep(REST).await;
+                // What changed meanwhile is built with it.
+                let _ = changed.notified().now_or_never();
+                Some(Event::Changed)
+            }
+            line = line => line.map(Event::Typed),
             () = log => None,
             _ = tokio::signal::ctrl_c() => None,
         }
@@ -153,42 +175,33 @@ impl Session<'_> {
 /// Rows of a table that `t` shows.
 const ROWS_SHOWN: usize = 20;
 
-/// Watches a project's files and what is typed. The watcher watches as long as it lives.
-fn watch(folder: &Path) -> Result<(Receiver<Event>, notify::RecommendedWatcher)> {
-    let (sender, events) = channel(EVENTS_MAX);
-    let changed = sender.clone();
-    let (root, runtime) = (folder.to_path_buf(), tokio::runtime::Handle::current());
-    let waiting = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+/// Watches a project's files as long as the watcher lives; one notice stands for all changes until it is taken.
+fn watch(folder: &Path, changed: Arc<Notify>) -> Result<notify::RecommendedWatcher> {
+    let root = folder.to_path_buf();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        use std::sync::atomic::Ordering;
-        let Ok(event) = event else { return };
-        if matches!(event.kind, EventKind::Access(_)) || !event.paths.iter().any(|path| is_source(&root, path)) {
-            return;
+        let is_change = |event: &notify::Event| {
+            !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| is_source(&root, path))
+        };
+        if event.is_ok_and(|event| is_change(&event)) {
+            changed.notify_one();
         }
-        // One wait stands for all changes within it.
-        if waiting.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (changed, waiting) = (changed.clone(), waiting.clone());
-        runtime.spawn(async move {
-            tokio::time::sleep(REST).await;
-            waiting.store(false, Ordering::Release);
-            // Who does not listen any more is ending.
-            let _ = changed.send(Event::Changed).await;
-        });
     })?;
     watcher.watch(folder, RecursiveMode::Recursive).with_context(|| format!("can not watch {}", folder.display()))?;
-    if std::io::stdin().is_terminal() {
+    Ok(watcher)
+}
+
+/// The lines typed on a terminal; none where there is no terminal. Its end is the program's.
+fn typed() -> Option<Receiver<String>> {
+    let stdin = std::io::stdin();
+    stdin.is_terminal().then(|| {
+        let (sender, typed) = channel(TYPED_MAX);
         // Ends with the process: reading a terminal can not be interrupted.
         std::thread::spawn(move || {
-            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-                if sender.blocking_send(Event::Typed(line)).is_err() {
-                    return;
-                }
-            }
+            let mut lines = stdin.lock().lines().map_while(Result::ok);
+            while lines.next().is_some_and(|line| sender.blocking_send(line).is_ok()) {}
         });
-    }
-    Ok((events, watcher))
+        typed
+    })
 }
 
 /// Whether a changed file may be a source of the project.

@@ -8,7 +8,6 @@ use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
-use isx_iface::module::Description;
 use isx_iface::publish::{mount_or_upgrade, upload};
 use isx_iface::{Anchor, HostStub, Module, ModuleStub};
 use isx_row::schema::{Change, Difference, Effect, Fill, Schema};
@@ -64,10 +63,15 @@ pub struct Plan {
     path: String,
     parent: AnchorStub,
     schema: Schema,
-    /// To what is mounted there; `None` when nothing is.
-    differences: Option<Vec<Difference>>,
-    /// What is mounted there, and its code.
-    present: Option<(ModuleStub, ContentHash)>,
+    present: Option<Present>,
+}
+
+/// What is mounted where a component is to be.
+struct Present {
+    module: ModuleStub,
+    code: ContentHash,
+    /// What the component changes.
+    differences: Vec<Difference>,
 }
 
 /// What publishing did.
@@ -92,18 +96,8 @@ impl Plan {
         let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
         let (parent, name) = split(&path)?;
         let parent = crate::names::walk(host, parent).await?;
-        let mounted = mounted(&parent, name).await.with_context(|| path.clone())?;
-        let differences = match &mounted {
-            Some((_, description)) => Some(Schema::decode(&description.schema.0)?.differences(&schema)),
-            None => None,
-        };
-        Ok(Self {
-            path,
-            parent,
-            schema,
-            differences,
-            present: mounted.map(|(module, description)| (module, description.code)),
-        })
+        let present = present(&parent, name, &schema).await.with_context(|| path.clone())?;
+        Ok(Self { path, parent, schema, present })
     }
 
     /// Where it is to be mounted.
@@ -113,30 +107,35 @@ impl Plan {
 
     /// What is mounted there now.
     pub fn mounted(&self) -> Option<&ModuleStub> {
-        self.present.as_ref().map(|(module, _)| module)
+        self.present.as_ref().map(|present| &present.module)
+    }
+
+    /// What it changes for what is mounted there.
+    fn differences(&self) -> &[Difference] {
+        self.present.as_ref().map_or(&[], |present| &present.differences)
     }
 
     /// The error of an upgrade that would lose rows.
     pub fn refused(&self) -> Option<Error> {
-        let refused = self.differences.iter().flatten().find(|difference| difference.effect == Effect::Refused)?;
+        let refused = self.differences().iter().find(|difference| difference.effect == Effect::Refused)?;
         Some(Error::new(Code::Incompatible, format!("{} can not be upgraded: {refused}", self.path)))
     }
 
     /// Says what differs.
     pub fn show_differences(&self, show: Show) {
-        for difference in self.differences.iter().flatten().filter(|_| !show.json) {
+        for difference in self.differences().iter().filter(|_| !show.json) {
             eprintln!("{difference} ({})", difference.effect);
         }
     }
 
     /// The same plan after what is mounted there was removed, data included.
     pub async fn reset(self) -> Result<Self> {
-        if self.differences.is_some() {
+        if self.present.is_some() {
             let (_, name) = split(&self.path)?;
             self.parent.remove(name.into()).await.with_context(|| self.path.clone())?;
             eprintln!("removed {} with its data", self.path);
         }
-        Ok(Self { differences: None, present: None, ..self })
+        Ok(Self { present: None, ..self })
     }
 
     /// Uploads the component and mounts it, or upgrades what is mounted.
@@ -151,12 +150,12 @@ impl Plan {
     }
 
     fn told(&self) -> Option<Json> {
-        self.differences.as_ref().map(|differences| differences.iter().map(difference_json).collect())
+        self.present.as_ref().map(|present| present.differences.iter().map(difference_json).collect())
     }
 
     fn show(&self, show: Show) -> Result<()> {
         let Self { path, schema: Schema { name, version, .. }, .. } = self;
-        let done = if self.differences.is_some() { "would upgrade" } else { "would mount" };
+        let done = if self.present.is_some() { "would upgrade" } else { "would mount" };
         Ok(show.one(
             || format!("{done} {path}: {name} {version}"),
             || json!({ "path": path, "done": done, "name": name, "version": version, "differences": self.told() }),
@@ -167,7 +166,7 @@ impl Plan {
 impl Published {
     /// Whether the same code was there already.
     pub fn is_unchanged(&self) -> bool {
-        self.plan.present.as_ref().is_some_and(|(_, code)| *code == self.code)
+        self.plan.present.as_ref().is_some_and(|present| present.code == self.code)
     }
 
     /// Says what was done.
@@ -189,8 +188,8 @@ impl Published {
     }
 }
 
-/// What is mounted as a child of `parent`; `None` when nothing is.
-async fn mounted(parent: &AnchorStub, name: &str) -> Result<Option<(ModuleStub, Description)>> {
+/// What is mounted as a child of `parent`, and what `schema` changes for it; `None` when nothing is.
+async fn present(parent: &AnchorStub, name: &str, schema: &Schema) -> Result<Option<Present>> {
     let mounted = match parent.walk(name.into()).await {
         Ok(anchor) => anchor.module().await,
         Err(error) => Err(error),
@@ -198,7 +197,8 @@ async fn mounted(parent: &AnchorStub, name: &str) -> Result<Option<(ModuleStub, 
     match mounted {
         Ok(module) => {
             let description = isx_iface::module::describe(&module).await?;
-            Ok(Some((module, description)))
+            let differences = Schema::decode(&description.schema.0)?.differences(schema);
+            Ok(Some(Present { module, code: description.code, differences }))
         }
         Err(error) if error.code == Code::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -22,7 +22,8 @@ const STAMP: &str = "stamp";
 pub fn put(project: &Path) -> Result<()> {
     let stamp = isx_row::ContentHash::of(ARCHIVE).to_string();
     let folder = project.join(FOLDER);
-    if fs::read_to_string(folder.join(STAMP)).is_ok_and(|there| there == stamp) {
+    let is_there = || fs::read_to_string(folder.join(STAMP)).is_ok_and(|there| there == stamp);
+    if is_there() {
         return Ok(());
     }
     // Made beside it and put in its place whole: a half of it would not build.
@@ -36,6 +37,10 @@ pub fn put(project: &Path) -> Result<()> {
     if made.is_err() {
         // What was begun is in nobody's way.
         let _ = fs::remove_dir_all(&fresh);
+        // Another command may have put it there meanwhile.
+        if is_there() {
+            return Ok(());
+        }
     }
     made.with_context(|| format!("the SDK can not be put into {}", folder.display()))
 }

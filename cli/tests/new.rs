@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 use support::{Said, Stage, said};
 
 /// `isx` in a folder, with a cargo that has never seen a registry and must not ask one.
@@ -71,16 +73,44 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     assert!(name.code == 125 && name.stderr.contains("--name"), "{}", name.stderr);
 }
 
-/// Waits until what a program printed has this.
-fn until(log: &Path, wanted: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(120);
-    loop {
-        let text = std::fs::read_to_string(log).unwrap_or_default();
-        if text.contains(wanted) {
-            return text;
+/// A program and what it says, as it says it.
+struct Saying {
+    program: Child,
+    lines: Receiver<String>,
+}
+
+impl Saying {
+    fn begin(mut command: Command) -> Self {
+        let (mut read, write) = std::io::pipe().expect("a pipe");
+        command.stdout(write.try_clone().expect("a pipe")).stderr(write);
+        let program = command.spawn().expect("the binary runs");
+        // The command holds the ends to write to.
+        drop(command);
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(&mut read).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { program, lines }
+    }
+
+    /// What it says until a line has this.
+    fn until(&self, wanted: &str) -> String {
+        let mut said = String::new();
+        while !said.contains(wanted) {
+            let line = self.lines.recv_timeout(Duration::from_secs(120));
+            said += &line.unwrap_or_else(|why| panic!("no {wanted:?}, {why}: {said}"));
+            said.push('\n');
         }
-        assert!(Instant::now() < deadline, "no {wanted:?} in {text}");
-        std::thread::yield_now();
+        said
+    }
+}
+
+impl Drop for Saying {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
     }
 }
 
@@ -90,12 +120,9 @@ fn developing_publishes_what_is_saved_and_shows_what_is_logged() {
     stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
     let here = stage.folder.path().to_path_buf();
     well(&stage, &here, &["new", "greeter"]);
-    let (project, log) = (here.join("greeter"), here.join("dev.log"));
-    let out = std::fs::File::create(&log).expect("a log");
-    let mut developing = isx(&stage, &project, &["dev"]);
-    developing.stderr(out.try_clone().expect("a log")).stdout(out);
-    let mut developing = developing.spawn().expect("the binary runs");
-    until(&log, "mounted /self/greeter");
+    let project = here.join("greeter");
+    let developing = Saying::begin(isx(&stage, &project, &["dev"]));
+    developing.until("mounted /self/greeter");
 
     let source = project.join("src/lib.rs");
     let text = std::fs::read_to_string(&source).expect("the module");
@@ -105,17 +132,17 @@ fn developing_publishes_what_is_saved_and_shows_what_is_logged() {
     );
     assert_ne!(louder, text);
     std::fs::write(&source, "fn broken(").expect("the module");
-    until(&log, "does not compile");
+    developing.until("does not compile");
     std::fs::write(&source, &louder).expect("the module");
-    until(&log, "upgraded /self/greeter");
+    developing.until("upgraded /self/greeter");
     assert_eq!(well(&stage, &here, &["call", "/self/greeter", "greet", "ada"]).trim(), "hello, ada");
-    until(&log, "warn  greeting ada");
+    developing.until("warn  greeting ada");
     assert!(well(&stage, &here, &["logs", "/self/greeter", "--last", "1"]).trim_end().ends_with("warn  greeting ada"));
     assert_eq!(well(&stage, &here, &["logs", "/self/greeter", "--level", "error"]), "");
 
     // What would lose rows waits for a word; the data is kept meanwhile.
     std::fs::write(&source, louder.replace("pub name: String", "pub name: Vec<String>")).expect("the module");
-    until(&log, "does not compile");
+    developing.until("does not compile");
     std::fs::write(
         &source,
         louder
@@ -126,9 +153,7 @@ fn developing_publishes_what_is_saved_and_shows_what_is_logged() {
             .replace("name, text: text", "name, said: text"),
     )
     .expect("the module");
-    let told = until(&log, "keep both");
+    let told = developing.until("keep both");
     assert!(told.contains("table greeting: a column differs"), "{told}");
     assert_eq!(well(&stage, &here, &["query", "/self/greeter", "count", "ada"]).trim(), "1");
-    developing.kill().expect("it runs");
-    developing.wait().expect("it ended");
 }
