@@ -66,12 +66,15 @@ impl Reference {
         if let Some(reached) = current.as_ref().filter(|reached| reached.generation == generation) {
             return Ok(reached.clone());
         }
-        let object = match &self.origin {
-            Origin::Host => host,
+        let (generation, object) = match &self.origin {
+            Origin::Host => (generation, host),
             Origin::Walked { from, call } => {
-                let from = Box::pin(from.reach(deadline)).await?;
-                let answer = self.link.by(deadline, from.object.call(call.clone())).await??;
-                first_object(answer.objects)?
+                let Reached { generation, object, .. } = Box::pin(from.reach(deadline)).await?;
+                let answer = self.link.by(deadline, object.call(call.clone())).await?;
+                if answer.as_ref().is_err_and(|error| error.class() == Class::Broken) {
+                    self.link.lost(generation).await;
+                }
+                (generation, first_object(answer?.objects)?)
             }
         };
         let batcher = Batcher::new(object.clone(), self.link.ports.spawn.clone());
@@ -99,21 +102,20 @@ impl Reference {
                         Ok(answer) => return Ok(answer),
                         Err(error) => error,
                     };
-                    match error.class() {
-                        Class::Broken => self.link.lost(generation).await,
-                        Class::Busy => {}
-                        Class::Unknown if error.code == Code::Unknown => {}
-                        Class::Unknown | Class::Refused | Class::Fatal => return Err(error),
+                    if error.class() == Class::Broken {
+                        self.link.lost(generation).await;
+                    }
+                    if !again(&error) {
+                        return Err(error);
                     }
                     if !(self.numbered || repeatable) && error.class() != Class::Busy {
                         return Err(Error::new(Code::Unknown, error.text));
                     }
                     error
                 }
-                Err(error) => match error.class() {
-                    Class::Broken | Class::Busy => error,
-                    Class::Unknown | Class::Refused | Class::Fatal => return Err(error),
-                },
+                // Nothing of the call was sent, and to obtain a reference twice is to obtain it.
+                Err(error) if again(&error) => error,
+                Err(error) => return Err(error),
             };
             tracing::debug!(%error, "asking again");
             self.link.pause(pause, deadline).await.map_err(|late| explain(late, &error))?;
@@ -126,6 +128,15 @@ impl Reference {
             Some(within) => self.link.ports.clock.now().after(within),
             None => self.link.soon(),
         }
+    }
+}
+
+/// Whether what failed so may end otherwise when it is asked again.
+fn again(error: &Error) -> bool {
+    match error.class() {
+        Class::Broken | Class::Busy => true,
+        Class::Unknown => error.code == Code::Unknown,
+        Class::Refused | Class::Fatal => false,
     }
 }
 
@@ -201,7 +212,7 @@ impl Object for Lasting {
     async fn stream(&self, call: Call) -> Result<Items, Error> {
         let deadline = self.0.deadline(&call);
         let first = open(&self.0, deadline, call.clone()).await?;
-        let following = Following { reference: self.0.clone(), call, items: Some(first) };
+        let following = Following { reference: self.0.clone(), call, opened: Some(first) };
         Ok(stream::unfold(following, |mut following| async move {
             let item = following.next().await?;
             Some((item, following))
@@ -215,11 +226,17 @@ impl Object for Lasting {
     }
 }
 
-async fn open(reference: &Reference, deadline: Instant, call: Call) -> Result<Items, Error> {
+/// A stream over one connection.
+struct Opened {
+    generation: Generation,
+    items: Items,
+}
+
+async fn open(reference: &Reference, deadline: Instant, call: Call) -> Result<Opened, Error> {
     reference
-        .persist(deadline, true, |reached| {
+        .persist(deadline, true, |Reached { generation, object, .. }| {
             let call = call.clone();
-            async move { reached.object.stream(call).await }
+            async move { Ok(Opened { generation, items: object.stream(call).await? }) }
         })
         .await
 }
@@ -228,13 +245,15 @@ async fn open(reference: &Reference, deadline: Instant, call: Call) -> Result<It
 struct Following {
     reference: Arc<Reference>,
     call: Call,
-    items: Option<Items>,
+    /// Nothing after an error that is final.
+    opened: Option<Opened>,
 }
 
 impl Following {
     async fn next(&mut self) -> Option<Result<Item, Error>> {
         loop {
-            let error = match self.items.as_mut()?.next().await? {
+            let Opened { generation, items } = self.opened.as_mut()?;
+            let error = match items.next().await? {
                 Ok(item) => {
                     let kept = item.cursor != (Incarnation::default(), Revision::default());
                     if kept && !self.reference.link.planted.has(Bug::CursorForgotten) {
@@ -244,23 +263,25 @@ impl Following {
                 }
                 Err(error) => error,
             };
-            if !matches!(error.class(), Class::Broken | Class::Busy) {
-                self.items = None;
-                return Some(Err(error));
-            }
-            if error.class() == Class::Broken
-                && let Some(reached) = self.reference.current.lock().await.as_ref()
-            {
-                self.reference.link.lost(reached.generation).await;
-            }
-            let deadline = self.reference.link.soon();
-            match open(&self.reference, deadline, self.call.clone()).await {
-                Ok(items) => self.items = Some(items),
+            let opened = match error.class() {
+                Class::Broken => {
+                    self.reference.link.lost(*generation).await;
+                    self.open().await
+                }
+                Class::Busy => self.open().await,
+                Class::Unknown | Class::Refused | Class::Fatal => Err(error),
+            };
+            match opened {
+                Ok(opened) => self.opened = Some(opened),
                 Err(error) => {
-                    self.items = None;
+                    self.opened = None;
                     return Some(Err(error));
                 }
             }
         }
+    }
+
+    fn open(&self) -> impl Future<Output = Result<Opened, Error>> + Send {
+        open(&self.reference, self.reference.link.soon(), self.call.clone())
     }
 }

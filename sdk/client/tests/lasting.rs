@@ -55,20 +55,30 @@ impl Spawn for Threads {
 #[derive(Default)]
 struct Node {
     connections: AtomicU64,
+    /// Connections up to this one are dead.
+    dead: AtomicU64,
     breaks: AtomicU64,
     asked: Mutex<Vec<(String, Option<SessionCall>)>>,
 }
 
-struct Served(Arc<Node>);
+/// An object over a connection.
+#[derive(Clone)]
+struct Served {
+    node: Arc<Node>,
+    connection: u64,
+}
 
 #[async_trait]
 impl Object for Served {
     async fn call(&self, call: Call) -> Result<Answer, Error> {
-        if call.method == "walk" || call.method == "object" {
-            return Ok(Answer { objects: vec![Arc::new(Served(self.0.clone()))], ..Answer::default() });
+        if self.connection <= self.node.dead.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Disconnected, "the connection is closed"));
         }
-        self.0.asked.lock().unwrap().push((call.method, call.delivery.session));
-        let left = self.0.breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if call.method == "walk" || call.method == "object" {
+            return Ok(Answer { objects: vec![Arc::new(self.clone())], ..Answer::default() });
+        }
+        self.node.asked.lock().unwrap().push((call.method, call.delivery.session));
+        let left = self.node.breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         match left {
             Ok(_) => Err(Error::new(Code::Disconnected, "the connection broke")),
             Err(_) => Ok(Answer::default()),
@@ -87,8 +97,8 @@ struct Dialler(Arc<Node>);
 #[async_trait]
 impl Connect for Dialler {
     async fn connect(&self) -> Result<ObjectRef, Error> {
-        self.0.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(Served(self.0.clone())))
+        let connection = self.0.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        Ok(Arc::new(Served { node: self.0.clone(), connection }))
     }
 }
 
@@ -130,4 +140,13 @@ fn what_may_not_be_made_twice_is_not_asked_twice() {
     let asked = node.asked.lock().unwrap();
     assert_eq!(asked.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>(), ["swap", "get"]);
     assert!(asked.iter().all(|(_, session)| session.is_none()), "only calls to modules are numbered");
+}
+
+#[test]
+fn a_connection_found_dead_while_a_reference_is_obtained_is_not_used_again() {
+    let (client, node) = client(0);
+    let anchor = obtained(&client.host(), "walk");
+    node.dead.store(1, Ordering::Relaxed);
+    block_on(obtained(&anchor, "object").call(call("add"))).unwrap();
+    assert_eq!(node.connections.load(Ordering::Relaxed), 2);
 }
