@@ -167,6 +167,25 @@ impl Request {
 }
 
 impl ReducerCall {
+    /// An anonymous call of a public reducer, without a session, by who read the schema.
+    pub fn new(mount: MountId, name: impl Into<String>, payload: Vec<u8>) -> Self {
+        Self {
+            mount,
+            name: name.into(),
+            signature: Signature::ANY,
+            session: None,
+            principal: Principal::anonymous(),
+            trusted: false,
+            grant: None,
+            within_ms: None,
+            trace: [0; 16],
+            hops: 0,
+            revision_min: None,
+            payload,
+            locators: Vec::new(),
+        }
+    }
+
     /// The bounds of [`Wire::take`]; everything else about a call can be written and read back.
     fn check(&self) -> Result<(), WireError> {
         let bounds = [

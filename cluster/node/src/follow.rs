@@ -223,28 +223,15 @@ mod tests {
     use isx_cluster::twin::Twin;
     use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Machine, ReducerCall, Request};
     use isx_iface::payload::decode_value;
-    use isx_row::{Principal, Signature, Time, Value};
+    use isx_row::{Principal, Time, Value};
     use isx_store::Executor;
 
     const MOUNT: MountId = MountId([7; 16]);
 
     fn put(number: usize) -> Request {
         let arguments = [Value::String(number.to_string()), Value::Bytes(vec![1; 8])];
-        Request::Call(Box::new(ReducerCall {
-            mount: MOUNT,
-            name: "put".into(),
-            signature: Signature::ANY,
-            session: None,
-            principal: Principal::anonymous(),
-            trusted: true,
-            grant: None,
-            within_ms: None,
-            trace: [0; 16],
-            hops: 0,
-            revision_min: None,
-            payload: Twin::arguments("put", &arguments),
-            locators: Vec::new(),
-        }))
+        let call = ReducerCall::new(MOUNT, "put", Twin::arguments("put", &arguments));
+        Request::Call(Box::new(ReducerCall { trusted: true, ..call }))
     }
 
     /// A version with this many rows in its mount's table.

@@ -46,21 +46,8 @@ pub(crate) fn principal() -> Principal {
 }
 
 fn call(name: &str, arguments: &[Value], session: Option<SessionCall>) -> Request {
-    Request::Call(Box::new(ReducerCall {
-        mount: MOUNT,
-        name: name.into(),
-        signature: Signature::ANY,
-        session,
-        principal: principal(),
-        trusted: true,
-        grant: None,
-        within_ms: None,
-        trace: [0; 16],
-        hops: 0,
-        revision_min: None,
-        payload: Twin::arguments(name, arguments),
-        locators: vec![],
-    }))
+    let call = ReducerCall::new(MOUNT, name, Twin::arguments(name, arguments));
+    Request::Call(Box::new(ReducerCall { session, principal: principal(), trusted: true, ..call }))
 }
 
 /// Creates the mount, whoever leads. Repeating it is harmless.

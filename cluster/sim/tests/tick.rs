@@ -5,7 +5,7 @@ use isx_cluster::limits::SESSION_IDLE;
 use isx_cluster::twin::Twin;
 use isx_cluster::{Outcome, ReducerCall, Request, SessionCall};
 use isx_raft::MOUNTS;
-use isx_row::{Code, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Time, Value};
+use isx_row::{Code, Incarnation, MountId, Principal, Sequence, SessionId, Time, Value};
 use isx_sim::World;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,10 @@ const MOUNT: MountId = MountId([7; 16]);
 const OWNER: Principal = Principal([9; 32]);
 
 fn add(session: SessionId) -> Request {
-    Request::Call(Box::new(ReducerCall {
-        mount: MOUNT,
-        name: "add".into(),
-        signature: Signature::ANY,
-        session: Some(SessionCall { session, sequence: Sequence(1), done_below: Sequence(1) }),
-        principal: OWNER,
-        trusted: true,
-        grant: None,
-        within_ms: None,
-        trace: [0; 16],
-        hops: 0,
-        revision_min: None,
-        payload: Twin::arguments("add", &[Value::String("a".into()), Value::U64(1)]),
-        locators: vec![],
-    }))
+    let session = Some(SessionCall { session, sequence: Sequence(1), done_below: Sequence(1) });
+    let arguments = Twin::arguments("add", &[Value::String("a".into()), Value::U64(1)]);
+    let call = ReducerCall::new(MOUNT, "add", arguments);
+    Request::Call(Box::new(ReducerCall { session, principal: OWNER, trusted: true, ..call }))
 }
 
 async fn propose(world: &Arc<World>, request: Request) -> Outcome {

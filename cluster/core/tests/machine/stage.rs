@@ -94,21 +94,7 @@ pub fn create(mount: MountId) -> Request {
 
 /// A call of a mount's reducer without a session.
 pub fn call(mount: MountId, name: &str, values: &[Value]) -> ReducerCall {
-    ReducerCall {
-        mount,
-        name: name.into(),
-        signature: Signature::ANY,
-        session: None,
-        principal: caller(),
-        trusted: false,
-        grant: None,
-        within_ms: None,
-        trace: [0; 16],
-        hops: 0,
-        revision_min: None,
-        payload: Twin::arguments(name, values),
-        locators: vec![],
-    }
+    ReducerCall { principal: caller(), ..ReducerCall::new(mount, name, Twin::arguments(name, values)) }
 }
 
 pub fn add(mount: MountId, key: &str, n: u64) -> ReducerCall {

@@ -7,7 +7,7 @@ use isx_cluster::{
     Entry, EntryHeader, FEATURE_LEVEL, Machine, ModuleRecord, Outcome as Applied, ReducerCall, Request, View,
 };
 use isx_exec::{Exec, Ports};
-use isx_row::{Incarnation, MountId, Principal, Signature, Time};
+use isx_row::{Incarnation, MountId, Principal, Time};
 use isx_store::{Executor, Limits};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -108,19 +108,5 @@ impl Replica {
 }
 
 fn call(name: &str, payload: Vec<u8>) -> ReducerCall {
-    ReducerCall {
-        mount: MOUNT,
-        name: name.into(),
-        signature: Signature::ANY,
-        session: None,
-        principal: Principal::anonymous(),
-        trusted: false,
-        grant: None,
-        within_ms: None,
-        trace: [7; 16],
-        hops: 0,
-        revision_min: None,
-        payload,
-        locators: Vec::new(),
-    }
+    ReducerCall { trace: [7; 16], ..ReducerCall::new(MOUNT, name, payload) }
 }
