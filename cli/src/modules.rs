@@ -323,9 +323,9 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
         format!("{:<12} {}{} {{ {} }}", "table", public(table.public), table.name, columns.join(", "))
     }));
     lines.extend(schema.reducers.iter().map(|reducer| {
-        let hook = if reducer.hook.is_some() { "hook " } else { "" };
+        let hook = reducer.hook.as_ref().map(|hook| format!(", a hook {hook}")).unwrap_or_default();
         let (arguments, answer) = (fields_name(&reducer.arguments), outcome(&reducer.answer, reducer.error.as_ref()));
-        format!("{:<12} {}{hook}{}({arguments}) -> {answer}", "reducer", public(reducer.public), reducer.name)
+        format!("{:<12} {}{}({arguments}) -> {answer}{hook}", "reducer", public(reducer.public), reducer.name)
     }));
     lines.extend(schema.queries.iter().map(|query| {
         let (arguments, answer) = (fields_name(&query.arguments), outcome(&query.answer, query.error.as_ref()));
@@ -363,7 +363,7 @@ fn schema_json(schema: &Schema) -> Json {
             "indexes": table.indexes.iter().map(|index| json!({ "name": index.name, "unique": index.unique })).collect::<Json>(),
         })).collect::<Json>(),
         "reducers": schema.reducers.iter().map(|reducer| json!({
-            "name": reducer.name, "public": reducer.public, "hook": reducer.hook.is_some(),
+            "name": reducer.name, "public": reducer.public, "hook": reducer.hook.as_ref().map(ToString::to_string),
             "arguments": fields(&reducer.arguments), "answer": type_name(&reducer.answer),
             "error": reducer.error.as_ref().map(type_name),
             "signature": reducer.signature().to_string(),

@@ -16,8 +16,11 @@ use crate::outcome::Outcome;
 use crate::planted::{Bug, Planted};
 use crate::request::{ModuleRecord, ReducerCall, Request};
 use crate::session::Admission;
-use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, Sequence, SessionId, Time};
-use isx_store::{Executed, Executor, Invocation};
+use crate::timers::{Firing, What, hook_on};
+use isx_row::codec::encode_record;
+use isx_row::schema::Hook;
+use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, Sequence, SessionId, Time, Value};
+use isx_store::{Cause, Changes, Database, Executed, Executor, Invocation, TableId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -43,6 +46,12 @@ pub(crate) struct Run<'a> {
     effects: Effects,
     planted: Planted,
 }
+
+/// The encoded arguments of a function that takes none: version 0.
+const NOTHING: [u8; 2] = [0, 0];
+
+/// A request's position in its entry, and its place in the mount's random stream.
+type Place = (usize, u64);
 
 /// A call of the entry.
 struct Work<'a> {
@@ -103,6 +112,7 @@ pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Exe
 fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
     match request {
         Request::Call(call) => group.mount(&call.mount).map(|mount| mount.module.code),
+        Request::Fire { mount } => group.mount(mount).map(|mount| mount.module.code),
         Request::CreateMount { mount, module, .. } => match &group.content {
             Content::Mounts(mounts) => {
                 let new = !mounts.mounts.contains_key(mount) && mounts.check_new(mount).is_ok();
@@ -157,7 +167,7 @@ impl<'a> Run<'a> {
                 (Request::Skip { .. }, _) => (),
                 (request, Content::Tree(tree)) => self.outcomes[position] = self.tree(tree, request),
                 (request, Content::Mounts(mounts)) => {
-                    self.outcomes[position] = self.mounts(mounts, position, record.nonce, request)?;
+                    self.outcomes[position] = self.mounts(mounts, (position, record.nonce), request)?;
                 }
             }
             position += 1;
@@ -185,16 +195,10 @@ impl<'a> Run<'a> {
         outcome
     }
 
-    fn mounts(
-        &mut self,
-        group: &mut MountsGroup,
-        position: usize,
-        nonce: u64,
-        request: &Request,
-    ) -> Result<Outcome, Hold> {
+    fn mounts(&mut self, group: &mut MountsGroup, place: Place, request: &Request) -> Result<Outcome, Hold> {
         Ok(match request {
             Request::CreateMount { mount, incarnation, module, creator } => {
-                return self.create(group, position, nonce, (*mount, *incarnation, *creator), module);
+                return self.create(group, place, (*mount, *incarnation, *creator), module);
             }
             Request::DropMount { mount } => {
                 let had = group.mounts.contains_key(mount);
@@ -204,7 +208,10 @@ impl<'a> Run<'a> {
                 }
                 outcome
             }
-            Request::Upgrade { mount, expected, module } => self.upgrade(group, mount, expected, module),
+            Request::Upgrade { mount, expected, module } => {
+                return self.upgrade(group, place, mount, expected, module);
+            }
+            Request::Fire { mount } => return self.fire(group, place, mount),
             Request::Tick => {
                 group.tick(self.time);
                 Outcome::Done
@@ -216,8 +223,7 @@ impl<'a> Run<'a> {
     fn create(
         &mut self,
         group: &mut MountsGroup,
-        position: usize,
-        nonce: u64,
+        place: Place,
         (id, incarnation, creator): (MountId, Incarnation, Principal),
         module: &Arc<ModuleRecord>,
     ) -> Result<Outcome, Hold> {
@@ -227,22 +233,19 @@ impl<'a> Run<'a> {
                 _ => Outcome::refused(Code::Taken, "the mount is there with another incarnation"),
             });
         }
-        let made = group.check_new(&id).and_then(|()| Mount::new(id, incarnation, Arc::clone(module), creator));
-        let mut mount = match made {
+        let new = || Mount::new(id, incarnation, Arc::clone(module), creator, self.time);
+        let mut mount = match group.check_new(&id).and_then(|()| new()) {
             Ok(mount) => mount,
             Err(error) => return Ok(Outcome::Refused(error)),
         };
-        if self.skips.contains(&(self.index, position as u32)) {
-            return Ok(skipped());
-        }
-        let init = mount.init(nonce);
-        let executed = self.execute(&mut mount, &[position], &[init])?;
-        for done in executed {
-            match outcome(&done.outcome, done.detail.as_ref(), mount.revision.next()) {
-                Outcome::Answer { .. } | Outcome::Large { revision: Some(_), .. } => self.commit(&mut mount, done),
-                // A mount whose `init` fails is not made; whoever drives its creation removes it again.
-                failed => return Ok(failed),
+        let schema = Arc::clone(mount.database.schema());
+        if let Some((name, _)) = hook_on(&schema, &Hook::Init) {
+            // A mount whose `init` fails is not made; whoever drives its creation removes it again.
+            if let Err(failed) = self.run_hook(&mut mount, place, Cause::Hook, name, &NOTHING)? {
+                return Ok(failed);
             }
+        } else {
+            self.commit(&mut mount, Changes::default());
         }
         let outcome = mounted(&mount);
         group.put(mount);
@@ -252,26 +255,90 @@ impl<'a> Run<'a> {
     fn upgrade(
         &mut self,
         group: &mut MountsGroup,
+        place: Place,
         id: &MountId,
         expected: &ContentHash,
         module: &Arc<ModuleRecord>,
-    ) -> Outcome {
-        let Some(slot) = group.mounts.get(id) else { return no_mount() };
+    ) -> Result<Outcome, Hold> {
+        let Some(slot) = group.mounts.get(id) else { return Ok(no_mount()) };
         if slot.mount.module == *module {
-            return mounted(&slot.mount);
+            return Ok(mounted(&slot.mount));
         }
         if slot.mount.module.code != *expected {
-            return Outcome::refused(Code::Conflict, "the mount has other code than expected");
+            return Ok(Outcome::refused(Code::Conflict, "the mount has other code than expected"));
         }
         let mut mount = Mount::clone(&slot.mount);
-        if let Err(error) = mount.upgrade(Arc::clone(module)) {
-            return Outcome::Refused(error);
+        let before = Value::String(mount.database.schema().version.clone());
+        if let Err(error) = mount.upgrade(Arc::clone(module), self.time) {
+            return Ok(Outcome::Refused(error));
         }
-        mount.commit(self.time, isx_store::Changes::default());
+        let schema = Arc::clone(mount.database.schema());
+        if let Some((name, takes)) = hook_on(&schema, &Hook::Upgrade) {
+            let before = [before];
+            let arguments = encode_record(0, takes, before.get(..takes.len()).unwrap_or_default());
+            if let Err(failed) = self.run_hook(&mut mount, place, Cause::Hook, name, &arguments.unwrap_or_default())? {
+                return Ok(failed);
+            }
+        } else {
+            self.commit(&mut mount, Changes::default());
+        }
         let outcome = mounted(&mount);
-        self.effects.of(&mount);
         group.put(mount);
-        outcome
+        Ok(outcome)
+    }
+
+    /// Runs what time has set off first. Whatever becomes of its hook, it is not run again: the schedule goes on, the row
+    /// goes. Why it failed is in the mount's log.
+    fn fire(&mut self, group: &mut MountsGroup, place: Place, id: &MountId) -> Result<Outcome, Hold> {
+        let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
+        let Mount { timetable, timers, database, .. } = &*slot.mount;
+        let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time) else {
+            return Ok(Outcome::Done);
+        };
+        let mount = Arc::make_mut(&mut slot.mount);
+        let cause = match what {
+            What::Schedule(next) => {
+                mount.timers.set(&hook, next);
+                Cause::Hook
+            }
+            What::Row(_) => Cause::Due,
+        };
+        if let Err(failed) = self.run_hook(mount, place, cause, &hook, &arguments)? {
+            let text = format!("the hook {hook} failed: {}", why(&failed));
+            self.effects.log.push(LogLine { mount: *id, time: self.time, level: 1, text });
+            if let What::Row(table) = what {
+                let changes = delete(&mut mount.database, table, &arguments);
+                self.commit(mount, changes);
+            }
+        }
+        group.reseal(id);
+        Ok(Outcome::Done)
+    }
+
+    /// Runs a hook that no call sets off, as a transaction, and commits it; or gives the outcome of its failure, and then
+    /// only the log lines are kept.
+    fn run_hook(
+        &mut self,
+        mount: &mut Mount,
+        (position, nonce): Place,
+        cause: Cause,
+        name: &str,
+        arguments: &[u8],
+    ) -> Result<Result<(), Outcome>, Hold> {
+        if self.skips.contains(&(self.index, position as u32)) {
+            return Ok(Err(skipped()));
+        }
+        let invocation = mount.hook(cause, name, arguments, nonce);
+        let executed = self.execute(mount, &[position], &[invocation])?;
+        for done in executed {
+            let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
+            self.keep(mount, done);
+            match outcome {
+                Outcome::Answer { .. } | Outcome::Large { revision: Some(_), .. } => (),
+                failed => return Ok(Err(failed)),
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Applies the calls that begin at a position, up to a request that is none; gives where that is.
@@ -370,7 +437,7 @@ impl<'a> Run<'a> {
                 Plan::Execute => {
                     let Some(done) = executed.next() else { continue };
                     let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
-                    self.commit(mount, done);
+                    self.keep(mount, done);
                     outcome
                 }
             };
@@ -383,14 +450,19 @@ impl<'a> Run<'a> {
     }
 
     /// Keeps what a call did: its transaction if it committed, its log lines whatever it did.
-    fn commit(&mut self, mount: &mut Mount, done: Executed) {
+    fn keep(&mut self, mount: &mut Mount, done: Executed) {
         let line = |(level, text)| LogLine { mount: mount.id, time: self.time, level, text };
         self.effects.log.extend(done.log.into_iter().map(line));
         if done.outcome.is_ok() {
-            let time = if self.planted.has(Bug::StampedBefore) { mount.changed } else { self.time };
-            let transaction = mount.commit(time, done.changes);
-            self.effects.of(mount).transactions.extend(transaction);
+            self.commit(mount, done.changes);
         }
+    }
+
+    /// Counts a transaction.
+    fn commit(&mut self, mount: &mut Mount, changes: Changes) {
+        let time = if self.planted.has(Bug::StampedBefore) { mount.changed } else { self.time };
+        let transaction = mount.commit(time, changes);
+        self.effects.of(mount).transactions.extend(transaction);
     }
 
     /// Runs calls, or installs what they did. The mount's tables are as they were when this fails.
@@ -479,6 +551,23 @@ fn raise(level: &mut u16, to: u16) -> Outcome {
 
 fn mounted(mount: &Mount) -> Outcome {
     Outcome::Mounted { incarnation: mount.incarnation, revision: mount.revision, version: mount.version }
+}
+
+/// A transaction that deletes a row and sets nothing off.
+fn delete(database: &mut Database, table: TableId, key: &[u8]) -> Changes {
+    let mut transaction = database.begin();
+    match transaction.delete(table, key) {
+        Ok(_) => transaction.commit(),
+        Err(_) => Changes::default(),
+    }
+}
+
+fn why(failed: &Outcome) -> String {
+    match failed {
+        Outcome::Application { text, .. } => text.clone(),
+        Outcome::Refused(error) => error.to_string(),
+        _ => "its own error is larger than is kept".into(),
+    }
 }
 
 fn no_mount() -> Outcome {

@@ -4,7 +4,7 @@ use crate::limits::{MEMBERS_MAX, MOUNTS_MAX, TOMBSTONE_AGE, TOMBSTONES_MAX};
 use crate::mount::Mount;
 use crate::outcome::Outcome;
 use crate::request::{put_addresses, take_addresses};
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use isx_anchors::sum::DigestSum;
 use isx_anchors::wire::{Reader, Wire, WireError};
 use isx_anchors::{Caller, GroupId, Name, Operation, Tree};
@@ -62,14 +62,17 @@ pub(crate) struct MountsGroup {
     pub(crate) mounts: OrdMap<MountId, Slot>,
     /// Dropped mounts, and when.
     pub(crate) tombstones: OrdMap<MountId, Time>,
+    /// When time alone sets something off in which mount, the first of each.
+    timers: OrdSet<(Time, MountId)>,
     sum: DigestSum,
 }
 
-/// A mount and its digest as of the last entry.
+/// A mount, with what was computed of it after the last entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
     pub(crate) mount: Arc<Mount>,
     digest: [u8; 32],
+    timer: Option<Time>,
 }
 
 impl Group {
@@ -156,25 +159,33 @@ impl TreeGroup {
 impl MountsGroup {
     /// Puts a mount in place.
     pub(crate) fn put(&mut self, mount: Mount) {
-        let (id, digest) = (mount.id, mount.digest());
+        let (id, digest, timer) = (mount.id, mount.digest(), mount.next_timer());
         self.take(&id);
         self.sum.add_digest(&digest);
-        self.mounts.insert(id, Slot { mount: Arc::new(mount), digest });
+        self.timers.extend(timer.map(|time| (time, id)));
+        self.mounts.insert(id, Slot { mount: Arc::new(mount), digest, timer });
     }
 
     /// Takes a mount out, with all it holds.
     fn take(&mut self, id: &MountId) {
         if let Some(slot) = self.mounts.remove(id) {
             self.sum.remove_digest(&slot.digest);
+            slot.timer.map(|time| self.timers.remove(&(time, *id)));
         }
     }
 
-    /// Brings the hash up to date with a mount that was changed in place.
+    /// Brings what is computed of a mount up to date, after it was changed in place.
     pub(crate) fn reseal(&mut self, id: &MountId) {
         if let Some(slot) = self.mounts.get_mut(id) {
             self.sum.remove_digest(&slot.digest);
             slot.digest = slot.mount.digest();
             self.sum.add_digest(&slot.digest);
+            let timer = slot.mount.next_timer();
+            let before = std::mem::replace(&mut slot.timer, timer);
+            if before != timer {
+                before.map(|time| self.timers.remove(&(time, *id)));
+                self.timers.extend(timer.map(|time| (time, *id)));
+            }
         }
     }
 
@@ -207,6 +218,22 @@ impl MountsGroup {
     pub(crate) fn put_tombstone(&mut self, id: MountId, time: Time) {
         self.sum.add(&tombstone(&id, time));
         self.tombstones.insert(id, time);
+    }
+
+    /// When time alone sets something off first.
+    pub(crate) fn next_timer(&self) -> Option<Time> {
+        self.timers.get_min().map(|(time, _)| *time)
+    }
+
+    /// For each schedule and row to be run by `time` its mount, at most `max` in all.
+    pub(crate) fn due(&self, time: Time, max: usize) -> Vec<MountId> {
+        let mut due = Vec::new();
+        for (_, id) in self.timers.iter().take_while(|(next, _)| *next <= time).take(max) {
+            let Some(Slot { mount, .. }) = self.mounts.get(id) else { continue };
+            let count = mount.timetable.count(&mount.timers, &mount.database, time, max - due.len());
+            due.extend(std::iter::repeat_n(*id, count));
+        }
+        due
     }
 
     /// Whether [`MountsGroup::tick`] has something to do.

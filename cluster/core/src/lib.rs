@@ -21,6 +21,7 @@
 //! - Inside the ring a subscription continues without gap; outside it is told to begin again: `ring::*`.
 //! - Bytes from outside never panic and have one encoding a value: `formats::*`.
 //! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
+//! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
 //!
 //! # Example
 //! ```
@@ -57,6 +58,7 @@ mod request;
 mod ring;
 mod session;
 mod snapshot;
+mod timers;
 #[cfg(feature = "twin")]
 pub mod twin;
 mod view;

@@ -47,6 +47,9 @@ pub const SESSION_IDLE: Span = Span(3600 * 1_000_000);
 /// Sessions of a mount that one tick forgets; the next goes on.
 pub const SESSIONS_FORGOTTEN_PER_TICK_MAX: usize = 256;
 
+/// Times of a calendar that are counted as missed; what passed beyond is not counted.
+pub const MISSED_MAX: u64 = 1000;
+
 /// Bytes of a mount's change ring; at the bound the oldest transactions go, and cursors before them get a reset.
 pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes a transaction in the ring counts for beside its changes.

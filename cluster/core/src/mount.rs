@@ -5,6 +5,7 @@ use crate::outcome::Outcome;
 use crate::request::{ModuleRecord, ReducerCall};
 use crate::ring::{Ring, Transaction};
 use crate::session::Sessions;
+use crate::timers::{Timers, Timetable};
 use isx_anchors::limits::ERROR_TEXT_BYTES_MAX;
 use isx_anchors::wire::Wire;
 use isx_row::limits::VALUE_BYTES_MAX;
@@ -28,10 +29,13 @@ pub(crate) struct Mount {
     pub(crate) database: Database,
     pub(crate) sessions: Sessions,
     pub(crate) ring: Ring,
+    /// Of the module.
+    pub(crate) timetable: Arc<Timetable>,
+    pub(crate) timers: Timers,
 }
 
 impl Mount {
-    /// A mount as it is before its first transaction.
+    /// A mount as it is at this log time, before its first transaction.
     ///
     /// # Errors
     /// Whatever the schema is refused for.
@@ -40,9 +44,12 @@ impl Mount {
         incarnation: Incarnation,
         module: Arc<ModuleRecord>,
         creator: Principal,
+        time: Time,
     ) -> Result<Self, Error> {
         let mut database = Database::new(schema(&module)?)?;
         database.set_limits(module.limits);
+        let timetable = Timetable::new(&database);
+        let timers = timetable.begin(time, &Timetable::default(), &Timers::default());
         Ok(Self {
             id,
             incarnation,
@@ -54,16 +61,21 @@ impl Mount {
             database,
             sessions: Sessions::default(),
             ring: Ring::default(),
+            timetable: Arc::new(timetable),
+            timers,
         })
     }
 
-    /// The same mount under another module.
+    /// The same mount under another module, from this log time on.
     ///
     /// # Errors
     /// Whatever the schema is refused for; the mount is as it was then.
-    pub(crate) fn upgrade(&mut self, module: Arc<ModuleRecord>) -> Result<(), Error> {
+    pub(crate) fn upgrade(&mut self, module: Arc<ModuleRecord>, time: Time) -> Result<(), Error> {
         let mut database = self.database.with_schema(schema(&module)?)?;
         database.set_limits(module.limits);
+        let timetable = Timetable::new(&database);
+        self.timers = timetable.begin(time, &self.timetable, &self.timers);
+        self.timetable = Arc::new(timetable);
         self.database = database;
         self.module = module;
         self.version += 1;
@@ -94,19 +106,24 @@ impl Mount {
         }
     }
 
-    /// The invocation of the `init` hook.
-    pub(crate) fn init(&self, nonce: u64) -> Invocation<'static> {
+    /// The invocation of a hook that no call sets off: on behalf of who made the mount.
+    pub(crate) fn hook<'a>(&self, cause: Cause, name: &'a str, arguments: &'a [u8], nonce: u64) -> Invocation<'a> {
         Invocation {
-            cause: Cause::Init,
-            name: "",
+            cause,
+            name,
             signature: Signature::ANY,
-            arguments: &[],
+            arguments,
             caller: self.creator,
             trusted: true,
             session: None,
             place: nonce,
             fuel_max: self.module.fuel_max,
         }
+    }
+
+    /// When the first of its schedules and rows that become due runs.
+    pub(crate) fn next_timer(&self) -> Option<Time> {
+        self.timetable.next(&self.timers, &self.database)
     }
 
     /// Counts a committed transaction and keeps its changes; gives them, if there are any.
@@ -142,6 +159,7 @@ impl Mount {
         self.module.code.put(out);
         self.module.fuel_max.put(out);
         ContentHash::of(&self.module.config).put(out);
+        self.timers.put(out);
     }
 }
 

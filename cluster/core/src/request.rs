@@ -71,6 +71,12 @@ pub enum Request {
     },
     /// Brings log time to the entry's and does what is due by then. Twice is harmless.
     Tick,
+    /// Runs what is first among a mount's schedules and due rows, if log time has reached it; each as a transaction of its
+    /// own. Once too often is harmless.
+    Fire {
+        /// The mount.
+        mount: MountId,
+    },
     /// Passes over a call that a held group can not apply: see [`crate::Machine::skip`].
     Skip {
         /// The index of the entry that holds the call.
@@ -252,6 +258,10 @@ impl Wire for Request {
                 out.push(10);
                 level.put(out);
             }
+            Self::Fire { mount } => {
+                out.push(11);
+                mount.put(out);
+            }
         }
     }
 
@@ -281,6 +291,7 @@ impl Wire for Request {
             8 => Self::Tick,
             9 => Self::Skip { index: Wire::take(reader)?, position: Wire::take(reader)? },
             10 => Self::Raise { level: Wire::take(reader)? },
+            11 => Self::Fire { mount: Wire::take(reader)? },
             _ => return Err(WireError::Canonical("no such request")),
         })
     }

@@ -16,6 +16,7 @@ use crate::planted::{Bug, Planted};
 use crate::request::ModuleRecord;
 use crate::ring::{Ring, Transaction, put_transaction};
 use crate::session::{SessionRecord, Sessions};
+use crate::timers::{Timers, Timetable};
 use isx_anchors::wire::{Reader, Wire, WireError, put_count};
 use isx_anchors::{GroupId, TreeRestore};
 use isx_row::{Code, ContentHash, Error, MountId, Revision, Time};
@@ -503,7 +504,7 @@ fn take_item(content: &mut Parts, tag: u8, bytes: &[u8], planted: Planted) -> Re
 fn settle(group: &mut MountsGroup, waiting: &mut VecDeque<Tables>) -> Result<(), Error> {
     while waiting.front().is_some_and(|next| next.tables.expected().is_none()) {
         if let Some(Tables { parts: MountParts { head, sessions, ring }, tables }) = waiting.pop_front() {
-            group.put(head.into_mount(tables.finish()?, sessions, ring));
+            group.put(head.into_mount(tables.finish()?, sessions, ring)?);
         }
     }
     Ok(())
@@ -520,6 +521,7 @@ struct MountHead {
     module: ModuleRecord,
     ring_floor: Revision,
     ring_head: [u8; 32],
+    timers: Timers,
 }
 
 impl MountHead {
@@ -535,11 +537,16 @@ impl MountHead {
             module: ModuleRecord::clone(&mount.module),
             ring_floor,
             ring_head,
+            timers: mount.timers.clone(),
         }
     }
 
-    fn into_mount(self, database: Database, sessions: Sessions, ring: Ring) -> Mount {
-        Mount {
+    fn into_mount(self, database: Database, sessions: Sessions, ring: Ring) -> Result<Mount, Error> {
+        let timetable = Timetable::new(&database);
+        if !self.timers.fit(&timetable) {
+            return Err(malformed("the schedules are not those of the module"));
+        }
+        Ok(Mount {
             id: self.mount,
             incarnation: self.incarnation,
             revision: self.revision,
@@ -550,7 +557,9 @@ impl MountHead {
             database,
             sessions,
             ring,
-        }
+            timetable: Arc::new(timetable),
+            timers: self.timers,
+        })
     }
 }
 
@@ -565,6 +574,7 @@ impl Wire for MountHead {
         self.module.put(out);
         self.ring_floor.put(out);
         self.ring_head.put(out);
+        self.timers.put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -578,6 +588,7 @@ impl Wire for MountHead {
             module: Wire::take(reader)?,
             ring_floor: Wire::take(reader)?,
             ring_head: Wire::take(reader)?,
+            timers: Wire::take(reader)?,
         })
     }
 }

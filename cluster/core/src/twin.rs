@@ -1,13 +1,14 @@
 //! The twin of an executor: one small module written in Rust over the store, for tests that need no WebAssembly.
 //!
-//! Tables `kv` (key string, value bytes) and `count` (key string, total u64). Reducers: `put(key, value)`;
-//! `add(key, n) -> total`; `draw(key) -> number` adds a number of the call's random stream; `fail(key)` writes and then
+//! Tables `kv` (key string, value bytes), `count` (key string, total u64) and `later` (id u64, key string, at time, n
+//! u64). Reducers: `put(key, value)`; `add(key, n) -> total`; `postpone(key, n, after)` adds so much later; `draw(key) -> number` adds a number of the call's random stream; `fail(key)` writes and then
 //! answers the module's own error; `large(bytes) -> bytes` answers that many bytes; `poison()` holds whoever runs it.
-//! Queries: `get(key) -> option<bytes>`, `total(key) -> u64`. The `init` hook puts `init` into `kv`.
+//! Queries: `get(key) -> option<bytes>`, `total(key) -> u64`. The `init` hook puts `init` into `kv`;
+//! with a schedule, `beat(count)` adds to the key `beat`.
 
 use crate::request::ModuleRecord;
 use isx_row::codec::{decode_record, encode_record};
-use isx_row::schema::{Column, Hook, Query, Reducer, Schema, Table, TableKind};
+use isx_row::schema::{Column, Hook, Index, IndexKind, Query, Reducer, Schedule, Schema, Table, TableKind};
 use isx_row::{Code, ContentHash, Error, Field, Revision, Time, Type, Value, key};
 use isx_store::{
     Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Transaction,
@@ -26,14 +27,23 @@ pub struct Twin {
 impl Twin {
     /// The module's record. Records of different `generation` differ in their code, and the tables of all are alike.
     pub fn module(generation: u8) -> Arc<ModuleRecord> {
-        let schema = schema().encode().unwrap_or_default();
+        Self::record(generation, None)
+    }
+
+    /// The same with a hook that this schedule runs.
+    pub fn beating(generation: u8, schedule: Schedule) -> Arc<ModuleRecord> {
+        Self::record(generation, Some(schedule))
+    }
+
+    fn record(generation: u8, beat: Option<Schedule>) -> Arc<ModuleRecord> {
+        let schema = schema(beat).encode().unwrap_or_default();
         let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
         Arc::new(ModuleRecord { code, schema, fuel_max: 1_000, limits: Limits::default(), config: Vec::new() })
     }
 
     /// The arguments of a reducer or query, encoded. Empty when they are not of its types.
     pub fn arguments(function: &str, values: &[Value]) -> Vec<u8> {
-        let schema = schema();
+        let schema = schema(None);
         let reducer = schema.reducer(function).map(|reducer| &reducer.arguments);
         let fields = reducer.or_else(|| schema.query(function).map(|query| &query.arguments));
         fields.and_then(|fields| encode_record(0, fields, values).ok()).unwrap_or_default()
@@ -44,7 +54,7 @@ impl Twin {
     /// # Errors
     /// `malformed` when it is not of the function's answer.
     pub fn answer(function: &str, bytes: &[u8]) -> Result<Value, Error> {
-        let schema = schema();
+        let schema = schema(None);
         let reducer = schema.reducer(function).map(|reducer| &reducer.answer);
         let ty = reducer.or_else(|| schema.query(function).map(|query| &query.answer)).cloned();
         let ty = ty.ok_or_else(|| Error::new(Code::NotFound, function))?;
@@ -53,8 +63,8 @@ impl Twin {
     }
 }
 
-/// The module's schema.
-fn schema() -> Schema {
+/// The module's schema, with a `beat` or without.
+fn schema(beat: Option<Schedule>) -> Schema {
     let column = |name: &str, ty| Column { name: name.into(), ty, default: None, since: 1 };
     let table = |name: &str, value: &str, ty| Table {
         name: name.into(),
@@ -84,20 +94,41 @@ fn schema() -> Schema {
         reads: None,
     };
     let (key, none) = (field("key", Type::String), Type::Tuple(vec![]));
+    let later = Table {
+        name: "later".into(),
+        columns: vec![
+            column("id", Type::U64),
+            column("key", Type::String),
+            column("at", Type::Time),
+            column("n", Type::U64),
+        ],
+        auto_inc: Some(0),
+        indexes: vec![Index { name: Hook::DUE.into(), columns: vec![2], kind: IndexKind::Btree, unique: false }],
+        ..table("later", "n", Type::U64)
+    };
+    let mature = Field { name: "row".into(), ty: later.row_type() };
+    let mut reducers = vec![
+        reducer("add", &[key.clone(), field("n", Type::U64)], Type::U64),
+        reducer("draw", std::slice::from_ref(&key), Type::U64),
+        reducer("fail", std::slice::from_ref(&key), none.clone()),
+        Reducer { hook: Some(Hook::Init), ..reducer("init", &[], none.clone()) },
+        reducer("large", &[field("bytes", Type::U32)], Type::Bytes),
+        Reducer { hook: Some(Hook::Due { table: "later".into() }), ..reducer("mature", &[mature], none.clone()) },
+        reducer("poison", &[], none.clone()),
+        reducer("postpone", &[key.clone(), field("n", Type::U64), field("after", Type::Duration)], none.clone()),
+        reducer("put", &[key, field("value", Type::Bytes)], none.clone()),
+    ];
+    if let Some(schedule) = beat {
+        let beat =
+            Reducer { hook: Some(Hook::Schedule(schedule)), ..reducer("beat", &[field("count", Type::U64)], none) };
+        reducers.insert(1, beat);
+    }
     Schema {
         name: "twin".into(),
         version: "1.0.0".into(),
         public: true,
-        tables: vec![table("count", "total", Type::U64), table("kv", "value", Type::Bytes)],
-        reducers: vec![
-            reducer("add", &[key.clone(), field("n", Type::U64)], Type::U64),
-            reducer("draw", std::slice::from_ref(&key), Type::U64),
-            reducer("fail", std::slice::from_ref(&key), none.clone()),
-            Reducer { hook: Some(Hook::Init), ..reducer("init", &[], none.clone()) },
-            reducer("large", &[field("bytes", Type::U32)], Type::Bytes),
-            reducer("poison", &[], none.clone()),
-            reducer("put", &[key, field("value", Type::Bytes)], none),
-        ],
+        tables: vec![table("count", "total", Type::U64), table("kv", "value", Type::Bytes), later],
+        reducers,
         queries: vec![query("get", Type::Option(Box::new(Type::Bytes))), query("total", Type::U64)],
     }
 }
@@ -155,9 +186,9 @@ impl Executor for Twin {
 fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Executed {
     let mut transaction = root.begin();
     let done = match call.cause {
-        Cause::Init => write(&mut transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))
-            .and_then(|()| answer(&transaction, "init", Value::Tuple(vec![]))),
         Cause::Call => reduce(&mut transaction, entry, call),
+        Cause::Hook => hook(&mut transaction, call),
+        Cause::Due => due(&mut transaction, call),
     };
     let log = vec![(1, format!("ran {}", call.name))];
     match done {
@@ -166,6 +197,34 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
             let detail = (error.code == Code::Application).then(|| error.text.clone().into_bytes());
             Executed { outcome: Err(error), detail, fuel: 1, changes: Changes::default(), log }
         }
+    }
+}
+
+fn hook(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> Result<Vec<u8>, Error> {
+    match call.name {
+        "init" => write(transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))?,
+        "beat" => {
+            let schema = Arc::clone(transaction.database().schema());
+            let takes = schema.reducer("beat").map(|beat| beat.arguments.clone()).unwrap_or_default();
+            let count = decode_record(&takes, call.arguments).map_err(bad_arguments)?.1;
+            let [Value::U64(count)] = count.as_slice() else { return Err(Error::new(Code::BadArguments, "beat")) };
+            add(transaction, &Value::String("beat".into()), *count)?;
+        }
+        name => return Err(Error::new(Code::NotFound, name)),
+    }
+    answer(transaction, call.name, Value::Tuple(vec![]))
+}
+
+/// Adds what a due row says, unless it is of the key `never`: that fails.
+fn due(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> Result<Vec<u8>, Error> {
+    let table = transaction.table("later").ok_or_else(|| Error::new(Code::NotFound, "later"))?;
+    let row = transaction.delete(table, call.arguments)?;
+    let row = decode_record(&fields(transaction.database(), "later"), &row).map_err(malformed)?.1;
+    let [_, key, _, Value::U64(n)] = row.as_slice() else { return Err(Error::new(Code::Malformed, "later")) };
+    add(transaction, key, *n)?;
+    match key {
+        Value::String(key) if key == "never" => Err(Error::new(Code::Application, "it fails, as asked")),
+        _ => answer(transaction, call.name, Value::Tuple(vec![])),
     }
 }
 
@@ -185,6 +244,14 @@ fn reduce(
         }
         ("add", [key, Value::U64(n)]) => add(transaction, key, *n)?,
         ("draw", [key]) => add(transaction, key, draw(entry, call.place))?,
+        ("postpone", [key, Value::U64(n), Value::Duration(after)]) => {
+            let table = transaction.table("later").ok_or_else(|| Error::new(Code::NotFound, "later"))?;
+            let at = Value::Time(Time(entry.time.0.saturating_add(after.0)));
+            let row = [Value::U64(0), key.clone(), at, Value::U64(*n)];
+            let row = encode_record(1, &fields(transaction.database(), "later"), &row).map_err(malformed)?;
+            transaction.insert(table, &row)?;
+            Value::Tuple(vec![])
+        }
         ("fail", [key]) => {
             write(transaction, "kv", key.clone(), Value::Bytes(vec![1]))?;
             return Err(Error::new(Code::Application, "it fails, as asked"));

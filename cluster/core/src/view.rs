@@ -67,6 +67,23 @@ impl View {
         }
     }
 
+    /// When time alone sets off a schedule or a row first.
+    pub fn next_timer(&self) -> Option<Time> {
+        match &self.group.content {
+            Content::Tree(_) => None,
+            Content::Mounts(group) => group.next_timer(),
+        }
+    }
+
+    /// For each schedule and row to be run by `time` its mount, at most `max` in all: as often is
+    /// [`Fire`](crate::Request::Fire) to be proposed.
+    pub fn due(&self, time: Time, max: usize) -> Vec<MountId> {
+        match &self.group.content {
+            Content::Tree(_) => Vec::new(),
+            Content::Mounts(group) => group.due(time, max),
+        }
+    }
+
     /// The feature level.
     pub fn level(&self) -> u16 {
         self.group.level

@@ -269,7 +269,10 @@ impl Raft {
                 planted: options.planted,
             };
             node.spawn("batch", queue.clone().run(proposer));
-            node.spawn("tick", tick::run(Arc::downgrade(&queue), Arc::downgrade(&shared), ports.clock.clone()));
+            let weak = || (Arc::downgrade(&queue), Arc::downgrade(&shared), ports.clock.clone());
+            let (ticked, fired) = (weak(), weak());
+            node.spawn("tick", tick::run(ticked.0, ticked.1, ticked.2));
+            node.spawn("fire", tick::fire(fired.0, fired.1, fired.2));
             groups.insert(group.0, Running { raft, shared, queue });
         }
         let founders = &options.founders;

@@ -17,7 +17,7 @@ use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use isx_cluster::{Applied, Effects, Entry, Hold, Machine, Request, Restore, View};
 use isx_port::{Clock, DiskError, Lane, Spawn};
-use isx_row::{Code, Error, Time};
+use isx_row::{Code, Error, MountId, Time};
 use isx_store::Executor;
 use openraft::async_runtime::{Watch, WatchReceiver};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     changed: Notify,
     /// A group that holds should try again.
     poked: Notify,
+    /// A timer is to be fired sooner than was known, or the group stops.
+    pub(crate) sooner: Arc<Notify>,
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
     planted: Planted,
@@ -123,6 +125,7 @@ impl Shared {
             published: Mutex::new(published),
             changed: Notify::new(),
             poked: Notify::new(),
+            sooner: Arc::default(),
             log: OnceLock::new(),
             planted,
         }))
@@ -166,6 +169,7 @@ impl Shared {
     pub(crate) fn stop(&self) {
         self.publish(|published| published.stopping = true);
         self.poked.notify_one();
+        self.sooner.notify_one();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -181,6 +185,25 @@ impl Shared {
     pub(crate) fn is_due(&self, time: Option<Time>) -> bool {
         let view = self.published().view.clone();
         view.is_due(time.unwrap_or(view.time()))
+    }
+
+    /// The mounts of what is due at `time`, or by log time: see [`View::due`].
+    pub(crate) fn due(&self, time: Time, max: usize) -> Vec<MountId> {
+        let view = self.published().view.clone();
+        view.due(time.max(view.time()), max)
+    }
+
+    /// When the first timer is to be fired, and log time.
+    pub(crate) fn next_timer(&self) -> Option<(Time, Time)> {
+        let published = self.published();
+        Some((published.view.next_timer()?, published.view.time()))
+    }
+
+    /// Wakes who waits for the next timer, if that is sooner than before.
+    fn note_timers(&self, before: &View, next: Option<Time>) {
+        if next.is_some_and(|next| before.next_timer().is_none_or(|before| next < before)) {
+            self.sooner.notify_one();
+        }
     }
 
     /// Whether the group serves callers: one that waits for a person does not.
@@ -233,6 +256,7 @@ impl Shared {
         }
         let view = machine.view();
         drop(machine);
+        let timer = view.next_timer();
         let mut before = None;
         self.publish(|published| {
             before = Some(std::mem::replace(&mut published.view, view));
@@ -247,6 +271,9 @@ impl Shared {
                 published.recent_from = dropped + 1;
             }
         });
+        if let Some(before) = &before {
+            self.note_timers(before, timer);
+        }
         // Answers leave after the view shows them, so that who was answered reads what it wrote.
         for (responder, outcomes) in answers {
             responder.send(Answers(outcomes));
@@ -406,6 +433,7 @@ impl RaftStateMachine<Types> for Replica {
             }
             let view = current.view();
             drop(current);
+            let timer = view.next_timer();
             let mut before = None;
             shared.publish(|published| {
                 before = Some(std::mem::replace(&mut published.view, view));
@@ -419,6 +447,9 @@ impl RaftStateMachine<Types> for Replica {
                 published.recent.clear();
                 published.recent_from = after(meta.last_log_id);
             });
+            if let Some(before) = &before {
+                shared.note_timers(before, timer);
+            }
             shared.drop_elsewhere(before);
         };
         self.shared.on_apply_lane(replace).await

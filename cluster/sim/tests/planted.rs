@@ -59,13 +59,13 @@ fn every_planted_bug_is_caught() {
         SnapshotUnsynced: panic, seed 1
         PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 1
-        InstallNotKept: panic, seed 18
+        InstallNotKept: missed
         InstallHidesGap: ring, seed 1
-        TruncateForgotten: node, seed 4
+        TruncateForgotten: node, seed 1
         MembersForgotten: convergence, seed 4
-        TimeFromWall: agreement, seed 9
+        TimeFromWall: agreement, seed 1
         Machine(RunAgain): ring, seed 1
-        Machine(DoneBelowOffByOne): exactly once, seed 1
+        Machine(DoneBelowOffByOne): batches, seed 1
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 1
         Machine(StampedBefore): agreement, seed 1

@@ -25,7 +25,6 @@ pub(crate) struct Code {
     /// As in the schema: reducers by name, then queries by name.
     functions: Vec<Function>,
     reducer_count: usize,
-    init: Option<usize>,
     /// For each table of the schema, by position.
     hooks: Vec<TableHooks>,
 }
@@ -36,6 +35,8 @@ pub(crate) struct Function {
     /// Whether callers without a reference from the owner reach it.
     pub(crate) public: bool,
     pub(crate) is_hook: bool,
+    /// The table whose due rows it waits for, by position in the schema.
+    pub(crate) due: Option<u32>,
     pub(crate) signature: Signature,
     pub(crate) arguments: Layout,
     pub(crate) answer: Layout,
@@ -74,8 +75,7 @@ impl Code {
         let queries = schema.queries.iter().map(|query| Function::of_query(&schema, query));
         let functions = reducers.chain(queries).collect();
         let hooks = schema.tables.iter().map(|table| TableHooks::new(&schema, table)).collect::<Result<_, _>>()?;
-        let init = schema.reducers.iter().position(|reducer| reducer.hook == Some(Hook::Init));
-        Ok(Self { reducer_count: schema.reducers.len(), schema: Arc::new(schema), pre, call, functions, init, hooks })
+        Ok(Self { reducer_count: schema.reducers.len(), schema: Arc::new(schema), pre, call, functions, hooks })
     }
 
     /// The reducer called `name`, a hook too.
@@ -88,11 +88,6 @@ impl Code {
     pub(crate) fn query(&self, name: &str) -> Option<&Function> {
         let queries = self.functions.get(self.reducer_count..)?;
         queries.binary_search_by(|function| (*function.name).cmp(name)).ok().and_then(|at| queries.get(at))
-    }
-
-    /// The `init` hook.
-    pub(crate) fn init(&self) -> Option<&Function> {
-        self.functions.get(self.init?)
     }
 
     /// A function by its position, as [`Code::hooks`] gives it.
@@ -134,6 +129,7 @@ impl Function {
             name: reducer.name.as_str().into(),
             public: schema.public && reducer.public && reducer.hook.is_none(),
             is_hook: reducer.hook.is_some(),
+            due: due_table(schema, reducer.hook.as_ref()),
             signature: reducer.signature(),
             arguments: arguments(&reducer.arguments),
             answer: Layout::new([&reducer.answer]),
@@ -147,6 +143,7 @@ impl Function {
             name: query.name.as_str().into(),
             public: schema.public && query.public,
             is_hook: false,
+            due: None,
             signature: query.signature(),
             arguments: arguments(&query.arguments),
             answer: Layout::new([&query.answer]),
@@ -179,6 +176,11 @@ impl TableHooks {
         }
         Ok(hooks)
     }
+}
+
+fn due_table(schema: &Schema, hook: Option<&Hook>) -> Option<u32> {
+    let Some(Hook::Due { table }) = hook else { return None };
+    schema.tables.iter().position(|one| one.name == *table).and_then(|at| u32::try_from(at).ok())
 }
 
 fn arguments(fields: &[Field]) -> Layout {

@@ -20,9 +20,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The encoded answer of a function that answers nothing: version 0, and a record of one empty tuple.
-const NOTHING: [u8; 2] = [0, 0];
-
 /// What an executor needs of its process.
 #[derive(Clone)]
 pub struct Ports {
@@ -185,7 +182,8 @@ impl Executor for Exec {
         let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)))?;
         check(function, call)?;
         let context = Context { caller: call.caller, session: call.session, time, random: None };
-        let work = Work { function, arguments: call.arguments, context, fuel_max: call.fuel_max.min(CALL_FUEL_MAX) };
+        let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
+        let work = Work { function, arguments: call.arguments, is_due: false, context, fuel_max };
         let _permit = Permit::wait();
         let attempt = Series::new(Arc::clone(&code), Tables::to_read(&code, root.clone())).run(&work);
         attempt.outcome.map_err(|(Ended::Refused(error, _) | Ended::Broken(error))| error)
@@ -207,8 +205,7 @@ impl List<'_> {
     fn run(&mut self, position: usize, call: &Invocation<'_>) -> Result<Executed, Hold> {
         let code = Arc::clone(&self.code);
         let function = match resolve(&code, call) {
-            Ok(Some(function)) => function,
-            Ok(None) => return Ok(executed(Ok(NOTHING.to_vec()), None)),
+            Ok(function) => function,
             Err(error) => return Ok(executed(Err(error), None)),
         };
         let id = CallId { seed: self.entry.seed, place: call.place };
@@ -224,7 +221,8 @@ impl List<'_> {
             time: self.entry.time,
             random: Some(Random::new(self.entry, call.place)),
         };
-        let work = Work { function, arguments: call.arguments, context, fuel_max: call.fuel_max.min(CALL_FUEL_MAX) };
+        let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
+        let work = Work { function, arguments: call.arguments, is_due: call.cause == Cause::Due, context, fuel_max };
         // A suspect runs as it did in its trial.
         let attempt = if deaths > 0 { self.series.run_fresh(&work) } else { self.series.run(&work) };
         if deaths > 0 {
@@ -274,22 +272,23 @@ fn executed(outcome: Result<Vec<u8>, Error>, detail: Option<Vec<u8>>) -> Execute
     Executed { outcome, detail, fuel: 0, changes: Changes::default(), log: Vec::new() }
 }
 
-/// Finds the reducer that a call is for and checks what can be checked before the guest sees it; none for an `init` that
-/// the module does not have.
-fn resolve<'a>(code: &'a Code, call: &Invocation<'_>) -> Result<Option<&'a Function>, Error> {
-    if call.cause == Cause::Init {
-        return Ok(code.init());
-    }
-    let function = code.reducer(call.name).filter(|reducer| call.trusted || reducer.public);
+/// Finds the reducer that a call is for and checks what can be checked before the guest sees it.
+fn resolve<'a>(code: &'a Code, call: &Invocation<'_>) -> Result<&'a Function, Error> {
+    let is_call = call.cause == Cause::Call;
+    let function = code.reducer(call.name).filter(|reducer| !is_call || call.trusted || reducer.public);
     let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("reducer {:.64}", call.name)))?;
-    if function.is_hook {
-        return Err(Error::new(
+    match (call.cause, function.is_hook) {
+        (Cause::Call, true) => Err(Error::new(
             ErrorCode::Denied,
             format!("{} is a hook: its event runs it and nothing else", function.name),
-        ));
+        )),
+        // The schema is the replicas' own, and says which hooks there are.
+        (Cause::Hook | Cause::Due, false) => {
+            Err(Error::new(ErrorCode::Malformed, format!("{} is no hook", function.name)))
+        }
+        (Cause::Due, true) => Ok(function),
+        _ => check(function, call).map(|()| function),
     }
-    check(function, call)?;
-    Ok(Some(function))
 }
 
 /// Checks signature and arguments.

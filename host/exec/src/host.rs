@@ -265,6 +265,22 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Deletes a due row by its primary key; gives it as the arguments of the hook that waits for it. What its going sets
+    /// off runs after that hook.
+    ///
+    /// # Errors
+    /// Ends the call: `no_row`.
+    pub(crate) fn take_due(&mut self, table: u32, key: &[u8]) -> Result<Vec<u8>, Stop> {
+        let id = self.tables.ids.get(table as usize).copied().flatten();
+        let id = id.ok_or_else(|| Stop::new(ErrorCode::NotFound, format!("table {table}")))?;
+        let row = self.transaction()?.delete(id, key).map_err(Stop)?;
+        self.depth = 0;
+        self.set_off(table, RowEvent::Delete, &[&row])?;
+        Ok(self.code.hook_arguments(table as usize, &[&row]))
+    }
+}
+
 fn start_function() -> Stop {
     Stop::new(ErrorCode::Trap, "a start function may not use the guest contract")
 }

@@ -22,7 +22,10 @@ pub(crate) struct Instance {
 #[derive(Clone)]
 pub(crate) struct Work<'a> {
     pub(crate) function: &'a Function,
+    /// The primary key of the row, where that is due.
     pub(crate) arguments: &'a [u8],
+    /// Whether it runs because a row is due.
+    pub(crate) is_due: bool,
     pub(crate) context: Context,
     pub(crate) fuel_max: u64,
 }
@@ -91,7 +94,13 @@ impl Instance {
     }
 
     fn run_with_hooks(&mut self, work: &Work<'_>) -> Result<Vec<u8>, Ended> {
-        let answer = self.run_function(work.function, work.arguments.to_vec(), 0)?;
+        let arguments = match work.function.due.filter(|_| work.is_due) {
+            None => work.arguments.to_vec(),
+            Some(table) => {
+                self.store.data_mut().take_due(table, work.arguments).map_err(|Stop(error)| Ended::Broken(error))?
+            }
+        };
+        let answer = self.run_function(work.function, arguments, 0)?;
         let code = Arc::clone(&self.store.data().code);
         while let Some(hook) = self.store.data_mut().hooks.pop_front() {
             if let Some(function) = code.function(hook.function) {

@@ -2,7 +2,7 @@
 //!
 //! The stream: `ISXT`, version (u16, 1), execution id (32), then blocks, each its length (u32) and bytes: the compiled
 //! code and its BLAKE3 (32), the manifest of the tables, their chunks in the manifest's order, the call. The call: log
-//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 init), session
+//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 hook, 2 due), session
 //! (u8, and 16 if 1), signature (16), then its name and its arguments as blocks. Numbers are little-endian. Both ends are
 //! one build, so the version only tells a stranger from a friend.
 
@@ -53,7 +53,8 @@ impl Suspect<'_> {
         bytes.push(u8::from(*trusted));
         bytes.push(match cause {
             Cause::Call => 0,
-            Cause::Init => 1,
+            Cause::Hook => 1,
+            Cause::Due => 2,
         });
         bytes.push(u8::from(session.is_some()));
         bytes.extend(session.iter().flat_map(|session| session.0));
@@ -105,7 +106,12 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
     let name = String::from_utf8(call.block(NAME_BYTES_MAX)?).map_err(|_| malformed("a name is not UTF-8"))?;
     let arguments = call.block(VALUE_BYTES_MAX)?;
     let call = Invocation {
-        cause: if cause == 1 { Cause::Init } else { Cause::Call },
+        cause: match cause {
+            0 => Cause::Call,
+            1 => Cause::Hook,
+            2 => Cause::Due,
+            _ => return Err(malformed("an unknown cause")),
+        },
         name: &name,
         signature,
         arguments: &arguments,

@@ -126,7 +126,7 @@ fn what_is_not_of_the_types_never_reaches_the_guest() {
 #[test]
 fn init_runs_its_hook() {
     let mut mount = Mount::new();
-    let done = mount.execute(&[Invocation { cause: Cause::Init, ..call("", &[0, 0], 0) }]).remove(0);
+    let done = mount.execute(&[Invocation { cause: Cause::Hook, ..call("init", &[0, 0], 0) }]).remove(0);
     assert_eq!(done.outcome.as_deref(), Ok(&NOTHING[..]));
     assert_eq!(mount.get(7), 49);
 }

@@ -174,6 +174,16 @@ impl Database {
         Ok(entry.and_then(|entry| state.rows.get(table::primary(entry))).map(|row| plan.complete(row)))
     }
 
+    /// The entries of an index in its order: the key of the indexed columns, and the row's primary key.
+    ///
+    /// # Errors
+    /// `not_found` for a table or index that is not there.
+    pub fn entries(&self, table: TableId, index: IndexId) -> Result<impl Iterator<Item = (&[u8], &[u8])>, Error> {
+        let (plan, state) = self.parts(table)?;
+        let index = state.indexes.get(usize::from(index.0)).ok_or_else(|| no_index(plan, index))?;
+        Ok(index.entries.iter().map(|entry| (table::indexed(entry), table::primary(entry))))
+    }
+
     /// One chunk of a scan: at most `rows_max` rows, and no more once `bytes_max` bytes are reached; both are bounded by
     /// [`crate::limits`], and one row is always taken. Give the chunk's `next` to go on.
     ///

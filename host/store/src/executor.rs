@@ -22,8 +22,11 @@ pub struct EntryContext {
 pub enum Cause {
     /// Somebody called it.
     Call,
-    /// The mount was created; runs the `init` hook if the module has one.
-    Init,
+    /// Its event happened: it is a hook, and the arguments are the event's.
+    Hook,
+    /// A row is due: it is the hook of that, and the arguments are the row's primary key. The row is deleted in the hook's
+    /// transaction, before the hook runs with it.
+    Due,
 }
 
 /// One call of a reducer or query.
@@ -31,11 +34,11 @@ pub enum Cause {
 pub struct Invocation<'a> {
     /// Why it runs.
     pub cause: Cause,
-    /// The function's name; empty for `Init`.
+    /// The function's name.
     pub name: &'a str,
     /// The signature the caller was typed against; [`Signature::ANY`] for callers that read the schema.
     pub signature: Signature,
-    /// The encoded arguments.
+    /// The encoded arguments; see [`Cause`].
     pub arguments: &'a [u8],
     /// Who calls.
     pub caller: Principal,

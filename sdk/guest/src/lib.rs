@@ -91,7 +91,8 @@ pub use isx_macros::main;
 /// struct's name in snake case), and below it `#[index(btree, columns(a, b))]`.
 ///
 /// On a column: `#[primary_key]` (several make one key, in order), `#[primary_key(auto_inc)]` (a 0 is numbered on insert),
-/// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`.
+/// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`. `#[due]` on one
+/// column `at: Time` keeps the rows by when they are due, for the hook `on = "greeting.due"`.
 ///
 /// A column that the table gets later stands behind the others, with what older rows have in it: `#[default(0)]`, a literal.
 /// Rows are not touched; they are read as if the column had always been there.
@@ -110,8 +111,19 @@ pub use isx_macros::table;
 /// Its first argument is `ctx: &ReducerContext`; the others are owned values. It returns nothing, a value, or a `Result`
 /// with [`Error`], an error of its own ([`derive@Failure`]) or either ([`Failed`]). Private unless `public`.
 ///
-/// `on = "init"` (the mount was created), `on = "greeting.insert"`, `.update`, `.delete` (a row of an own table changed, in
-/// the same transaction) make it a hook, called by nothing else; its arguments are `row`, or `old` and `new`.
+/// An event makes it a hook, called by nothing else:
+/// - `on = "init"`: the mount was created.
+/// - `on = "upgrade"`: the mount got this module in the place of another; it may take `from: String`, the version before.
+///   When it fails there is no upgrade.
+/// - `on = "greeting.insert"`, `.update`, `.delete`: a row of an own table changed, in the same transaction; it takes `row`,
+///   or `old` and `new`.
+/// - `on = "greeting.due"`: log time has reached the row's column that is marked `#[due]`; it takes `row`, which is deleted
+///   in the same transaction. To be run later or again, insert such a row.
+/// - `every = "500ms"` (`s`, `m`, `h`, `d`), from the moment on at which the mount got the hook; `cron = "30 3 * * mon-fri"`, in
+///   UTC. It may take `count: u64`: how many of these times have passed since it ran last. Those that were missed run once.
+///
+/// What time sets off runs once, as a transaction of its own, on behalf of who made the mount; when it fails nothing of it is
+/// kept but a line in the mount's log, and a due row goes all the same.
 ///
 /// `reads(…)`, `inserts(…)`, `updates(…)`, `deletes(…)` declare what it touches: with any of them, all else is denied.
 pub use isx_macros::reducer;

@@ -2,6 +2,8 @@
 
 use crate::attributes::{Settings, name_in, name_of};
 use crate::record;
+use isx_row::cron::Cron;
+use isx_row::limits::{SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
@@ -35,7 +37,19 @@ impl Kind {
 /// The event of a hook.
 enum Hook {
     Init,
-    Table { table: String, event: &'static str, place: LitStr },
+    Upgrade,
+    Table {
+        table: String,
+        event: &'static str,
+        place: LitStr,
+    },
+    /// A distance in microseconds.
+    Every(i64),
+    Cron(String),
+    Due {
+        table: String,
+        place: LitStr,
+    },
 }
 
 /// Tables that the function says it touches; `None` where it says nothing.
@@ -56,12 +70,14 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
         return Err(Error::new(function.sig.ident.span(), "`public` and `private` exclude each other; keep one"));
     }
     let hook = match kind {
-        Kind::Reducer => settings.text("on")?.map(parse_hook).transpose()?,
+        Kind::Reducer => read_hook(&mut settings)?,
         Kind::Query => None,
     };
     let access = parse_access(kind, &mut settings)?;
     settings.done(match kind {
-        Kind::Reducer => "public, on = \"…\", reads(…), inserts(…), updates(…), deletes(…)",
+        Kind::Reducer => {
+            "public, on = \"…\", every = \"…\", cron = \"…\", reads(…), inserts(…), updates(…), deletes(…)"
+        }
         Kind::Query => "public, reads(…)",
     })?;
 
@@ -206,24 +222,71 @@ pub fn refuse_borrowed(ty: &Type) -> Result<()> {
     }
 }
 
-fn parse_hook(text: LitStr) -> Result<Hook> {
-    let value = text.value();
-    if value == "init" {
-        return Ok(Hook::Init);
+/// The event of a reducer: `on`, `every` or `cron`.
+fn read_hook(settings: &mut Settings) -> Result<Option<Hook>> {
+    let given = [
+        settings.text("on")?.map(|text| (text.span(), parse_event(text))),
+        settings.text("every")?.map(|text| (text.span(), parse_every(&text))),
+        settings.text("cron")?.map(|text| (text.span(), parse_cron(&text))),
+    ];
+    let mut given = given.into_iter().flatten();
+    let hook = given.next().map(|(_, hook)| hook).transpose()?;
+    match given.next() {
+        Some((span, _)) => Err(Error::new(span, "a hook has one event; write two hooks that call one function")),
+        None => Ok(hook),
     }
-    let known = "events: \"init\", \"TABLE.insert\", \"TABLE.update\", \"TABLE.delete\" with a table of this module";
-    let Some((table, event)) = value.split_once('.') else { return Err(Error::new(text.span(), known)) };
-    let event = match event {
-        "insert" => "Insert",
-        "update" => "Update",
-        "delete" => "Delete",
+}
+
+fn parse_event(text: LitStr) -> Result<Hook> {
+    let known = "events: \"init\", \"upgrade\", and with a table of this module \"TABLE.insert\", \"TABLE.update\", \
+                 \"TABLE.delete\", \"TABLE.due\"; times are `every = \"5s\"` and `cron = \"0 3 * * *\"`";
+    let value = text.value();
+    let event = match value.split_once('.') {
+        None if value == "init" => return Ok(Hook::Init),
+        None if value == "upgrade" => return Ok(Hook::Upgrade),
+        Some((_, event @ ("insert" | "update" | "delete" | "due"))) => event,
         _ => return Err(Error::new(text.span(), known)),
     };
+    let table = value.split('.').next().unwrap_or_default();
     if table.contains(['/', ':']) {
         return Err(Error::new(text.span(), format!("a hook on another module's table is not available; {known}")));
     }
     let table = name_in(&LitStr::new(table, text.span()))?;
-    Ok(Hook::Table { table, event, place: text })
+    Ok(match event {
+        "insert" => Hook::Table { table, event: "Insert", place: text },
+        "update" => Hook::Table { table, event: "Update", place: text },
+        "delete" => Hook::Table { table, event: "Delete", place: text },
+        _ => Hook::Due { table, place: text },
+    })
+}
+
+fn parse_every(text: &LitStr) -> Result<Hook> {
+    let value = text.value();
+    let (number, unit) = value.split_at(value.bytes().take_while(u8::is_ascii_digit).count());
+    let unit_us = match unit {
+        "ms" => Some(1_000),
+        "s" => Some(1_000_000),
+        "m" => Some(60_000_000),
+        "h" => Some(3_600_000_000),
+        "d" => Some(86_400_000_000_i64),
+        _ => None,
+    };
+    let distance = number.parse::<i64>().ok().zip(unit_us).and_then(|(number, unit_us)| number.checked_mul(unit_us));
+    match distance.filter(|distance| (SCHEDULE_EVERY_MIN_US..=SCHEDULE_EVERY_MAX_US).contains(distance)) {
+        Some(distance) => Ok(Hook::Every(distance)),
+        None => Err(Error::new(
+            text.span(),
+            "a distance from 10 ms to 400 days, with its unit: `every = \"500ms\"`, \"5s\", \"10m\", \"1h\", \"7d\"",
+        )),
+    }
+}
+
+fn parse_cron(text: &LitStr) -> Result<Hook> {
+    let value = text.value();
+    match Cron::parse(&value) {
+        Ok(_) => Ok(Hook::Cron(value)),
+        Err(error) => Err(Error::new(text.span(), format!("{error}; as in `cron = \"30 3 * * mon-fri\"`, in UTC"))),
+    }
 }
 
 fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bool) -> Result<()> {
@@ -231,27 +294,37 @@ fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bo
     if public {
         return Err(Error::new(span, "a hook is called by its event and by nothing else; delete `public`"));
     }
-    let (count, wanted) = match hook {
-        Hook::Init => (0, "an `init` hook has no argument but the context"),
-        Hook::Table { event: "Update", .. } => (2, "an update hook has the arguments `old: Row, new: Row`"),
-        Hook::Table { .. } => (1, "an insert or delete hook has the argument `row: Row`"),
+    let (counts, wanted) = match hook {
+        Hook::Init => (0..=0, "an `init` hook has no argument but the context"),
+        Hook::Upgrade => (0..=1, "an `upgrade` hook has at most the argument `from: String`: the version before"),
+        Hook::Every(_) | Hook::Cron(_) => {
+            (0..=1, "a hook on times has at most the argument `count: u64`: how many of them have passed")
+        }
+        Hook::Table { event: "Update", .. } => (2..=2, "an update hook has the arguments `old: Row, new: Row`"),
+        Hook::Table { .. } => (1..=1, "an insert or delete hook has the argument `row: Row`"),
+        Hook::Due { .. } => (1..=1, "a hook on due rows has the argument `row: Row`"),
     };
-    if arguments.len() == count { Ok(()) } else { Err(Error::new(span, wanted)) }
+    if counts.contains(&arguments.len()) { Ok(()) } else { Err(Error::new(span, wanted)) }
 }
 
 fn hook_tokens(hook: &Hook) -> TokenStream {
-    match hook {
-        Hook::Init => quote!(::isx::__rt::record::HookDesc::Init),
+    let described = match hook {
+        Hook::Init => quote!(Init),
+        Hook::Upgrade => quote!(Upgrade),
         Hook::Table { table, event, .. } => {
             let event = format_ident!("{event}");
-            quote!(::isx::__rt::record::HookDesc::OwnTable(#table, ::isx::__rt::RowEvent::#event))
+            quote!(OwnTable(#table, ::isx::__rt::RowEvent::#event))
         }
-    }
+        Hook::Every(distance) => quote!(Every(#distance)),
+        Hook::Cron(calendar) => quote!(Cron(#calendar)),
+        Hook::Due { table, .. } => quote!(Due(#table)),
+    };
+    quote!(::isx::__rt::record::HookDesc::#described)
 }
 
 /// Refuses, at compile time, a hook whose row is not the row of its table.
 fn hook_row_check(hook: &Hook, arguments: &[Argument]) -> TokenStream {
-    let Hook::Table { table, place, .. } = hook else { return TokenStream::new() };
+    let (Hook::Table { table, place, .. } | Hook::Due { table, place }) = hook else { return TokenStream::new() };
     let message = format!("the row of this hook is not the row of table `{table}`");
     let rows = arguments.iter().map(|argument| &argument.ty);
     quote_spanned! {place.span()=>

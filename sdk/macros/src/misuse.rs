@@ -245,7 +245,34 @@ fn hooks_have_the_arguments_of_their_event() {
     reducer(quote!(on = "connect"), none.clone(), "events: \"init\"");
     reducer(quote!(on = "greeting.touch"), one.clone(), "events: \"init\"");
     reducer(quote!(on = "/home/other:greeting.insert"), one, "another module's table");
-    reducer(quote!(on(init)), none, "write `on = \"…\"`");
+    reducer(quote!(on(init)), none.clone(), "write `on = \"…\"`");
+
+    let count = quote!(
+        fn hook(ctx: &ReducerContext, count: u64) {}
+    );
+    reducer(quote!(on = "upgrade"), none.clone(), "");
+    reducer(quote!(on = "upgrade"), count.clone(), "");
+    reducer(quote!(on = "greeting.due"), count.clone(), "");
+    reducer(quote!(on = "greeting.due"), none.clone(), "`row: Row`");
+    reducer(quote!(every = "50ms"), none.clone(), "");
+    reducer(quote!(every = "7d"), count.clone(), "");
+    for wrong in ["5", "s", "1ms", "0s", "-5s", "5 s", "401d", "99999999999999999999d", "999999999999999999d"] {
+        reducer(quote!(every = #wrong), none.clone(), "10 ms to 400 days");
+    }
+    reducer(quote!(every = 5), none.clone(), "write `every = \"…\"`");
+    reducer(
+        quote!(every = "5s"),
+        quote!(
+            fn hook(ctx: &ReducerContext, a: u64, b: u64) {}
+        ),
+        "`count: u64`",
+    );
+    reducer(quote!(cron = "30 3 * * mon-fri"), none.clone(), "");
+    reducer(quote!(cron = "61 * * * *"), none.clone(), "out of range");
+    reducer(quote!(cron = "0 0 31 2 *"), none.clone(), "never comes");
+    reducer(quote!(cron = "* * * *"), none.clone(), "five fields");
+    reducer(quote!(cron = "* * * * *", every = "5s"), none.clone(), "a hook has one event");
+    reducer(quote!(on = "init", every = "5s"), none, "a hook has one event");
 }
 
 #[test]
@@ -263,6 +290,22 @@ fn rows_are_checked() {
     row(quote!(durable, event), ok.clone(), "a table has one kind");
     row(quote!(event), ok.clone(), "an event table keeps no rows");
     row(quote!(name = "Greeting"), ok, "spelled with a to z");
+    for (attribute, ty, wanted) in [
+        (quote!(#[due]), quote!(Time), ""),
+        (quote!(#[due]), quote!(u64), "write `isx::Time`"),
+        (quote!(#[due(btree)]), quote!(Time), "when log time reaches it"),
+        (quote!(#[due] #[index(hash, name = "due")]), quote!(Time), "two indexes are called `due`"),
+    ] {
+        let table = quote!(
+            struct Alarm {
+                #[primary_key]
+                id: u64,
+                #attribute
+                at: #ty,
+            }
+        );
+        row(quote!(), table, wanted);
+    }
     row(
         quote!(),
         quote!(

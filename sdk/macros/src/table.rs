@@ -5,6 +5,7 @@ use crate::default;
 use crate::function::refuse_borrowed;
 use crate::record;
 use crate::typed::{self, Part};
+use isx_row::schema::Hook;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
@@ -197,7 +198,7 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
 
 /// The helper attributes of columns.
 const COLUMN_ATTRIBUTES: &[&str] =
-    &["primary_key", "auto_inc", "index", "unique", "default", "created_at", "updated_at"];
+    &["primary_key", "auto_inc", "index", "unique", "due", "default", "created_at", "updated_at"];
 
 /// Takes the helper attributes out: the compiler does not know them.
 fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attribute> {
@@ -227,6 +228,15 @@ fn column_attribute(attribute: &Attribute, position: usize, column: &Part, table
     if attribute.path().is_ident("auto_inc") {
         return Err(Error::new(attribute.span(), "only a primary key is numbered; write `#[primary_key(auto_inc)]`"));
     }
+    if attribute.path().is_ident("due") {
+        settings.done("nothing: when log time reaches it, the hook `on = \"TABLE.due\"` runs with the row")?;
+        if !is_time(&column.ty) {
+            return Err(Error::new(column.ty.span(), "a row is due at a log time; write `isx::Time`"));
+        }
+        let (name, columns) = (Hook::DUE.to_owned(), vec![position]);
+        table.indexes.push(Index { name, columns, kind: "Btree", unique: false });
+        return Ok(());
+    }
     let unique = attribute.path().is_ident("unique");
     let index = index(attribute, &mut settings, unique, &column.name, vec![position])?;
     settings.done(if unique { "hash, name = \"…\"" } else { "btree, hash, unique, name = \"…\"" })?;
@@ -251,12 +261,14 @@ fn fill(attribute: &Attribute, column: &Part) -> Result<Option<Fill>> {
         _ => return Ok(None),
     };
     Settings::of(attribute)?.done("nothing: the host writes the log time")?;
-    let is_time =
-        matches!(&column.ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "Time"));
-    if !is_time {
+    if !is_time(&column.ty) {
         return Err(Error::new(column.ty.span(), "the host writes the log time here; write `isx::Time`"));
     }
     Ok(Some(fill))
+}
+
+fn is_time(ty: &Type) -> bool {
+    matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "Time"))
 }
 
 fn fill_column(attribute: &Attribute, position: usize, fill: Fill, table: &mut Table) -> Result<()> {

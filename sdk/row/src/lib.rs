@@ -33,6 +33,7 @@
 extern crate alloc;
 
 pub mod codec;
+pub mod cron;
 pub mod desc;
 pub mod error;
 pub mod ids;

@@ -16,6 +16,10 @@ pub const FIELDS_MAX: usize = 256;
 pub const TABLES_MAX: usize = 256;
 /// Reducers and queries of a module; more are refused at publish.
 pub const FUNCTIONS_MAX: usize = 1024;
+/// The least distance between the times of a schedule, in microseconds; less is refused: each time is an entry.
+pub const SCHEDULE_EVERY_MIN_US: i64 = 10_000;
+/// The greatest, in microseconds: 400 days; a calendar says more.
+pub const SCHEDULE_EVERY_MAX_US: i64 = 400 * 24 * 3600 * 1_000_000;
 /// Indexes of a table; more are refused at publish.
 pub const INDEXES_MAX: usize = 16;
 /// Bytes of a canonical schema; larger is refused before it is decoded.

@@ -15,10 +15,11 @@ pub use difference::{Change, Difference, Effect};
 
 use crate::codec::Layout;
 use crate::error::Error;
-use crate::ids::Signature;
+use crate::ids::{Signature, Span};
 use crate::types::{Field, Type};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// Everything a module declares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,6 +167,9 @@ pub enum RowEvent {
 pub enum Hook {
     /// The mount was created.
     Init,
+    /// The mount got this module in the place of another. Takes nothing, or the other's version as a string; when it
+    /// fails there is no upgrade.
+    Upgrade,
     /// A row of an own table changed, in the same transaction. The arguments are rows of the table as structs: the
     /// new one for `insert`, the old and the new one for `update`, the old one for `delete`.
     OwnTable {
@@ -174,6 +178,50 @@ pub enum Hook {
         /// What happened.
         event: RowEvent,
     },
+    /// Log time reached the next of the schedule's times. Takes nothing, or as a u64 how many of them have passed since it
+    /// ran last, from 1: those that were missed run once.
+    Schedule(Schedule),
+    /// Log time reached the time in a row's column [`Hook::DUE`]: takes the row, which is deleted in the same transaction;
+    /// when the hook fails the row goes all the same.
+    Due {
+        /// The table's name.
+        table: String,
+    },
+}
+
+impl Hook {
+    /// The index of a table whose rows become due: of one time, not unique.
+    pub const DUE: &'static str = "due";
+}
+
+/// As its attribute says it.
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Init => f.write_str("on init"),
+            Self::Upgrade => f.write_str("on upgrade"),
+            Self::OwnTable { table, event: RowEvent::Insert } => write!(f, "on {table}.insert"),
+            Self::OwnTable { table, event: RowEvent::Update } => write!(f, "on {table}.update"),
+            Self::OwnTable { table, event: RowEvent::Delete } => write!(f, "on {table}.delete"),
+            Self::Due { table } => write!(f, "on {table}.due"),
+            Self::Schedule(Schedule::Cron(calendar)) => write!(f, "cron {calendar}"),
+            Self::Schedule(Schedule::Every(Span(distance))) => {
+                let units = [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s")];
+                let unit = units.into_iter().find(|(unit_us, _)| distance % unit_us == 0);
+                let (unit_us, unit) = unit.unwrap_or((1_000, "ms"));
+                write!(f, "every {}{unit}", distance / unit_us)
+            }
+        }
+    }
+}
+
+/// Times that come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// At this distance from each other, from the moment on at which the mount got the hook.
+    Every(Span),
+    /// As a calendar has them, in UTC: [`Cron`](crate::cron::Cron).
+    Cron(String),
 }
 
 /// A deterministic transaction.

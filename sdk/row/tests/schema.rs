@@ -2,9 +2,9 @@
 
 use expect_test::{Expect, expect};
 use isx_row::schema::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind,
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
 };
-use isx_row::{Field, Type, Variant};
+use isx_row::{Field, Span, Type, Variant};
 
 fn column(name: &str, ty: Type) -> Column {
     Column { name: name.into(), ty, default: None, since: 1 }
@@ -383,7 +383,87 @@ fn hooks() {
             schema.reducers[0].hook = Some(Hook::Init);
             schema.reducers[0].arguments = vec![Field { name: "a".into(), ty: Type::U8 }];
         },
-        expect!["malformed: the init hook `act` takes arguments, which nobody gives: remove them"],
+        expect!["malformed: hook `act` takes arguments, which nobody gives: remove them"],
+    );
+}
+
+#[test]
+fn hooks_on_times() {
+    let on = |hook: Hook, arguments: &[Type]| {
+        let field = |(index, ty): (usize, &Type)| Field { name: format!("a{index}"), ty: ty.clone() };
+        let arguments = arguments.iter().enumerate().map(field).collect();
+        |schema: &mut Schema| {
+            schema.reducers[0].hook = Some(hook);
+            schema.reducers[0].arguments = arguments;
+        }
+    };
+    let every = |micros| Hook::Schedule(Schedule::Every(Span(micros)));
+    let cron = |calendar: &str| Hook::Schedule(Schedule::Cron(calendar.into()));
+    check(on(Hook::Upgrade, &[]), expect!["allowed"]);
+    check(on(Hook::Upgrade, &[Type::String]), expect!["allowed"]);
+    check(
+        on(Hook::Upgrade, &[Type::U64]),
+        expect!["malformed: hook `act` takes nothing, or the version of the module before as one string"],
+    );
+    check(on(every(10_000), &[]), expect!["allowed"]);
+    check(on(every(10_000), &[Type::U64]), expect!["allowed"]);
+    check(
+        on(every(10_000), &[Type::U64, Type::U64]),
+        expect!["malformed: hook `act` takes nothing, or how many times of the schedule have passed as one u64"],
+    );
+    for micros in [i64::MIN, -1, 0, 9_999, 400 * 86_400_000_000 + 1, i64::MAX] {
+        check(
+            on(every(micros), &[]),
+            expect![
+                "limit: over the limit SCHEDULE_EVERY_MIN_US or SCHEDULE_EVERY_MAX_US: let `act` run every 10 ms at most and every 400 days at least"
+            ],
+        );
+    }
+    let said = [(500_000, "500ms"), (90_000_000, "90s"), (3_600_000_000, "1h"), (172_800_000_000, "2d")];
+    for (micros, text) in said {
+        assert_eq!(every(micros).to_string(), format!("every {text}"));
+    }
+    check(on(cron("*/5 * * * *"), &[Type::U64]), expect!["allowed"]);
+    check(
+        on(cron("0 0 30 2 *"), &[]),
+        expect!["malformed: the schedule of `act`: the calendar names a day that never comes: look at day and month"],
+    );
+
+    let due = |change: fn(&mut Table)| {
+        move |schema: &mut Schema| {
+            let table = &mut schema.tables[1];
+            table.columns.push(column("at", Type::Time));
+            let columns = vec![u16::try_from(table.columns.len() - 1).unwrap()];
+            table.indexes.push(Index { name: Hook::DUE.into(), columns, kind: IndexKind::Btree, unique: false });
+            table.indexes.sort_by(|a, b| a.name.cmp(&b.name));
+            change(table);
+            let row = Field { name: "row".into(), ty: table.row_type() };
+            schema.reducers[0].hook = Some(Hook::Due { table: "rows".into() });
+            schema.reducers[0].arguments = vec![row];
+        }
+    };
+    check(due(|_| ()), expect!["allowed"]);
+    check(
+        due(|table| table.indexes.retain(|index| index.name != Hook::DUE)),
+        expect![
+            "malformed: hook `act` waits for rows of `rows`, which has no index `due` of one time, a btree that is not unique: mark the column that says when"
+        ],
+    );
+    check(
+        due(|table| table.columns.iter_mut().for_each(|column| column.ty = Type::U64)),
+        expect![
+            "malformed: hook `act` waits for rows of `rows`, which has no index `due` of one time, a btree that is not unique: mark the column that says when"
+        ],
+    );
+    check(
+        on(Hook::Due { table: "rows".into() }, &[]),
+        expect![
+            "malformed: hook `act` waits for rows of `rows`, which has no index `due` of one time, a btree that is not unique: mark the column that says when"
+        ],
+    );
+    check(
+        on(Hook::Due { table: "other".into() }, &[]),
+        expect!["malformed: hook `act` is on table `other`, which the module has not"],
     );
 }
 

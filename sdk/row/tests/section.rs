@@ -9,7 +9,8 @@ use isx_row::schema::record::{
     TableDesc,
 };
 use isx_row::schema::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind, signature,
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+    signature,
 };
 use isx_row::{ContentHash, Field, Locator, Principal, Span, Time, Type, Typed, Uuid};
 use std::collections::BTreeMap;
@@ -224,6 +225,33 @@ fn records_lift_in_any_order() {
         assert_eq!(Schema::decode(&schema.encode().unwrap()).unwrap(), schema);
     }
     assert_eq!(expected().tables[1].row_type(), ROW.to_type());
+}
+
+/// A record of a hook, and what it lifts to.
+macro_rules! lifted {
+    ($hook:expr) => {{
+        const RECORD: RecordDesc = RecordDesc::Reducer(ReducerDesc {
+            name: "hook",
+            public: false,
+            arguments: &[],
+            answer: <() as Typed>::DESC,
+            error: None,
+            hook: Some($hook),
+            access: None,
+        });
+        let module = record::bytes::<{ record::len(&MODULE) }>(&MODULE);
+        let record = record::bytes::<{ record::len(&RECORD) }>(&RECORD);
+        let schema = Schema::lift(&[&module[..], &record[..]].concat()).unwrap();
+        assert_eq!(Schema::decode(&schema.encode().unwrap()).unwrap(), schema);
+        schema.reducers[0].hook.clone().unwrap()
+    }};
+}
+
+#[test]
+fn records_of_hooks_on_times_lift() {
+    assert_eq!(lifted!(HookDesc::Upgrade), Hook::Upgrade);
+    assert_eq!(lifted!(HookDesc::Every(12_345)), Hook::Schedule(Schedule::Every(Span(12_345))));
+    assert_eq!(lifted!(HookDesc::Cron("@daily")), Hook::Schedule(Schedule::Cron("@daily".into())));
 }
 
 #[test]

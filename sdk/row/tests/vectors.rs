@@ -4,7 +4,7 @@
 
 use expect_test::expect_file;
 use isx_row::schema::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind,
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
 };
 use isx_row::{ContentHash, Field, Principal, Span, Time, Type, Value, Variant, codec, key};
 use std::fmt::Write;
@@ -335,6 +335,44 @@ fn timed() -> Schema {
     Schema { name: "times".into(), version: "1.0.0".into(), tables: vec![visit], ..Schema::default() }
 }
 
+/// A module with every hook that time or an upgrade sets off.
+fn hooked() -> Schema {
+    let column = |name: &str, ty: Type| Column { name: name.into(), ty, default: None, since: 1 };
+    let alarm = Table {
+        name: "alarm".into(),
+        kind: TableKind::Durable,
+        public: false,
+        version: 1,
+        columns: vec![column("id", Type::U64), column("at", Type::Time)],
+        primary_key: vec![0],
+        auto_inc: None,
+        indexes: vec![Index { name: Hook::DUE.into(), columns: vec![1], kind: IndexKind::Btree, unique: false }],
+    };
+    let reducer = |name: &str, arguments, hook| Reducer {
+        name: name.into(),
+        public: false,
+        arguments,
+        answer: Type::UNIT,
+        error: None,
+        hook: Some(hook),
+        access: None,
+    };
+    let ring = Hook::Due { table: "alarm".into() };
+    let nightly = Hook::Schedule(Schedule::Cron("30 3 * * *".into()));
+    Schema {
+        name: "hooks".into(),
+        version: "1.0.0".into(),
+        reducers: vec![
+            reducer("beat", vec![field("count", Type::U64)], Hook::Schedule(Schedule::Every(Span(500_000)))),
+            reducer("grown", vec![field("from", Type::String)], Hook::Upgrade),
+            reducer("nightly", vec![], nightly),
+            reducer("ring", vec![field("row", alarm.row_type())], ring),
+        ],
+        tables: vec![alarm],
+        ..Schema::default()
+    }
+}
+
 #[test]
 fn schemas_and_signatures() {
     let schema = schema();
@@ -342,6 +380,7 @@ fn schemas_and_signatures() {
     let mut file = format!("# what | bytes. Written by: {REGENERATE}\n");
     writeln!(file, "schema | {}", hex(&bytes)).unwrap();
     writeln!(file, "schema with times | {}", hex(&timed().encode().unwrap())).unwrap();
+    writeln!(file, "schema with hooks | {}", hex(&hooked().encode().unwrap())).unwrap();
     for table in &schema.tables {
         writeln!(file, "signature of table {} | {}", table.name, table.signature()).unwrap();
     }
@@ -354,4 +393,5 @@ fn schemas_and_signatures() {
     expect_file!["../vectors/schema.txt"].assert_eq(&file);
     assert_eq!(Schema::decode(&lines("schema.txt")[0]).unwrap(), schema);
     assert_eq!(Schema::decode(&lines("schema.txt")[1]).unwrap(), timed());
+    assert_eq!(Schema::decode(&lines("schema.txt")[2]).unwrap(), hooked());
 }

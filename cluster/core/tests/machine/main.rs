@@ -10,3 +10,4 @@ mod holds;
 mod ring;
 mod snapshots;
 mod stage;
+mod timers;

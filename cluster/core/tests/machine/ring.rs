@@ -46,7 +46,7 @@ proptest! {
             }
             cursor = through;
             let mut there = BTreeMap::new();
-            for table in ["count", "kv"] {
+            for table in ["count", "kv", "later"] {
                 let id = mount.database().table(table).unwrap();
                 let scan = isx_store::Scan::all(id);
                 for (key, row) in mount.database().scan(&scan, None, 100, 1 << 20).unwrap().rows {

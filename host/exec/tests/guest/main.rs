@@ -3,6 +3,7 @@
 
 mod defaults;
 mod failures;
+mod hooks;
 mod mount;
 mod scans;
 mod times;

@@ -31,9 +31,14 @@ impl Mount {
 
     /// Runs a reducer in an entry of its own.
     pub fn execute<A: Typed>(&mut self, name: &str, arguments: &A) -> Executed {
-        let arguments = encode_arguments(arguments).unwrap();
+        self.run(&call(name, &encode_arguments(arguments).unwrap()))
+    }
+
+    /// Runs one invocation in an entry of its own.
+    pub fn run(&mut self, invocation: &Invocation<'_>) -> Executed {
         let entry = EntryContext { time: self.time, seed: [9; 32] };
-        self.exec.execute(&self.code, &mut self.root, &entry, &[call(name, &arguments)]).unwrap().remove(0)
+        let invocation = std::slice::from_ref(invocation);
+        self.exec.execute(&self.code, &mut self.root, &entry, invocation).unwrap().remove(0)
     }
 
     /// Runs reducers in one entry.
@@ -75,6 +80,11 @@ fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
         place: 0,
         fuel_max: isx_exec::limits::CALL_FUEL_DEFAULT,
     }
+}
+
+/// A hook, as its event sets it off.
+pub fn hook<'a>(cause: Cause, name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
+    Invocation { cause, trusted: cause != Cause::Call, ..call(name, arguments) }
 }
 
 fn component() -> Vec<u8> {

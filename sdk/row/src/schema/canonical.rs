@@ -2,10 +2,16 @@
 //!
 //! Integers are little-endian. A name or text is a u8 length and its bytes, a list a u16 count and its elements, a flag
 //! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
-//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change.
+//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change. A hook is a
+//! byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
+//! 6 a due row (name of the table).
 
-use super::{Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use super::{
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+};
+use crate::cron::CRON_BYTES_MAX;
 use crate::error::{Code, Error};
+use crate::ids::Span;
 use crate::limits::{
     FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, TABLES_MAX, TYPE_DEPTH_MAX,
     VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
@@ -56,6 +62,10 @@ pub(super) mod code {
     pub(crate) const HOOK_NONE: u8 = 0;
     pub(crate) const HOOK_INIT: u8 = 1;
     pub(crate) const HOOK_OWN_TABLE: u8 = 2;
+    pub(crate) const HOOK_UPGRADE: u8 = 3;
+    pub(crate) const HOOK_EVERY: u8 = 4;
+    pub(crate) const HOOK_CRON: u8 = 5;
+    pub(crate) const HOOK_DUE: u8 = 6;
 }
 
 pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, Error> {
@@ -266,6 +276,19 @@ fn put_reducer(out: &mut Vec<u8>, reducer: &Reducer) {
             put_name(out, table);
             out.push(*event as u8);
         }
+        Some(Hook::Upgrade) => out.push(code::HOOK_UPGRADE),
+        Some(Hook::Schedule(Schedule::Every(Span(micros)))) => {
+            out.push(code::HOOK_EVERY);
+            out.extend_from_slice(&micros.to_le_bytes());
+        }
+        Some(Hook::Schedule(Schedule::Cron(calendar))) => {
+            out.push(code::HOOK_CRON);
+            put_name(out, calendar);
+        }
+        Some(Hook::Due { table }) => {
+            out.push(code::HOOK_DUE);
+            put_name(out, table);
+        }
     }
     put_option(out, reducer.access.as_ref(), |out, access| {
         put_names(out, &access.reads);
@@ -313,6 +336,11 @@ impl<'a> Reader<'a> {
     pub(super) fn u32(&mut self) -> Result<u32, Error> {
         let bytes = self.take(4)?;
         Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)))
+    }
+
+    fn i64(&mut self) -> Result<i64, Error> {
+        let bytes = self.take(8)?;
+        Ok(bytes.iter().rev().fold(0, |value, byte| value << 8 | i64::from(*byte)))
     }
 
     fn flag(&mut self) -> Result<bool, Error> {
@@ -476,6 +504,10 @@ impl<'a> Reader<'a> {
                         _ => return Err(malformed("the schema has a hook on an unknown event")),
                     },
                 }),
+                code::HOOK_UPGRADE => Some(Hook::Upgrade),
+                code::HOOK_EVERY => Some(Hook::Schedule(Schedule::Every(Span(self.i64()?)))),
+                code::HOOK_CRON => Some(Hook::Schedule(Schedule::Cron(self.text(CRON_BYTES_MAX, "CRON_BYTES_MAX")?))),
+                code::HOOK_DUE => Some(Hook::Due { table: self.name()? }),
                 _ => return Err(malformed("the schema has an unknown hook")),
             },
             access: self.option(|reader| {

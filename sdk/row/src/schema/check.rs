@@ -1,13 +1,17 @@
 //! The rules of schemas.
 
 use super::canonical::{malformed, over};
-use super::{Access, Column, Fill, Hook, Index, Query, Reducer, RowEvent, Schema, Table, TableKind};
+use super::{
+    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+};
 use crate::codec::{self, fixed_width};
+use crate::cron::Cron;
 use crate::error::Error;
+use crate::ids::Span;
 use crate::key::is_key_type;
 use crate::limits::{
-    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, TABLES_MAX, TYPE_DEPTH_MAX, VALUE_BYTES_MAX,
-    VERSION_TEXT_BYTES_MAX,
+    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US, TABLES_MAX,
+    TYPE_DEPTH_MAX, VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
 };
 use crate::types::{Field, Type};
 use alloc::format;
@@ -41,8 +45,10 @@ pub(super) fn schema(schema: &Schema) -> Checked {
     if let Some(query) = schema.queries.iter().find(|query| schema.table(&query.name).is_some()) {
         return Err(shared(&query.name));
     }
-    if schema.reducers.iter().filter(|reducer| reducer.hook == Some(Hook::Init)).count() > 1 {
-        return Err(malformed("the module has two init hooks: make them one"));
+    for (hook, word) in [(Hook::Init, "init"), (Hook::Upgrade, "upgrade")] {
+        if schema.reducers.iter().filter(|reducer| reducer.hook.as_ref() == Some(&hook)).count() > 1 {
+            return Err(malformed(format!("the module has two {word} hooks: make them one")));
+        }
     }
     schema.tables.iter().try_for_each(table)?;
     schema.reducers.iter().try_for_each(|one| reducer(schema, one))?;
@@ -294,29 +300,82 @@ fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
 }
 
 fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
-    let name = &reducer.name;
-    let Hook::OwnTable { table, event } = hook else {
-        if reducer.arguments.is_empty() {
-            return Ok(());
+    match hook {
+        Hook::Init => takes(reducer, None),
+        Hook::Upgrade => takes(reducer, Some((&Type::String, "the version of the module before"))),
+        Hook::Schedule(schedule) => {
+            self::schedule(&reducer.name, schedule)?;
+            takes(reducer, Some((&Type::U64, "how many times of the schedule have passed")))
         }
-        return Err(malformed(format!("the init hook `{name}` takes arguments, which nobody gives: remove them")));
-    };
-    let Some(table) = schema.table(table) else {
-        return Err(malformed(format!("hook `{name}` is on table `{table}`, which the module has not")));
-    };
-    let happens = match table.kind {
-        TableKind::Durable | TableKind::Session => true,
-        TableKind::Event => *event == RowEvent::Insert,
-        TableKind::Volatile => false,
-    };
-    if !happens {
-        return Err(malformed(format!("hook `{name}` is on an event that table `{}` never has", table.name)));
+        Hook::OwnTable { table, event } => {
+            let table = table_of(schema, reducer, table)?;
+            let happens = match table.kind {
+                TableKind::Durable | TableKind::Session => true,
+                TableKind::Event => *event == RowEvent::Insert,
+                TableKind::Volatile => false,
+            };
+            if !happens {
+                let (name, table) = (&reducer.name, &table.name);
+                return Err(malformed(format!("hook `{name}` is on an event that table `{table}` never has")));
+            }
+            takes_rows(reducer, table, if *event == RowEvent::Update { 2 } else { 1 })
+        }
+        Hook::Due { table } => {
+            let table = table_of(schema, reducer, table)?;
+            let is_time = |position: &u16| {
+                table.columns.get(usize::from(*position)).is_some_and(|column| column.ty == Type::Time)
+            };
+            let due = table.indexes.iter().find(|index| index.name == Hook::DUE);
+            let due = due.filter(|index| index.columns.len() == 1 && index.columns.iter().all(is_time));
+            match due {
+                Some(index) if !index.unique && index.kind == IndexKind::Btree => takes_rows(reducer, table, 1),
+                _ => Err(malformed(format!(
+                    "hook `{}` waits for rows of `{}`, which has no index `{}` of one time, a btree that is not unique: \
+                     mark the column that says when",
+                    reducer.name,
+                    table.name,
+                    Hook::DUE
+                ))),
+            }
+        }
     }
-    let rows = if *event == RowEvent::Update { 2 } else { 1 };
+}
+
+/// Checks that a hook takes nothing, or this.
+fn takes(reducer: &Reducer, what: Option<(&Type, &str)>) -> Checked {
+    let name = &reducer.name;
+    match (reducer.arguments.as_slice(), what) {
+        ([], _) => Ok(()),
+        ([argument], Some((ty, _))) if argument.ty == *ty => Ok(()),
+        (_, Some((ty, what))) => Err(malformed(format!("hook `{name}` takes nothing, or {what} as one {ty}"))),
+        (_, None) => Err(malformed(format!("hook `{name}` takes arguments, which nobody gives: remove them"))),
+    }
+}
+
+fn schedule(name: &str, schedule: &Schedule) -> Checked {
+    match schedule {
+        Schedule::Every(Span(micros)) if (SCHEDULE_EVERY_MIN_US..=SCHEDULE_EVERY_MAX_US).contains(micros) => Ok(()),
+        Schedule::Every(_) => Err(over(
+            "SCHEDULE_EVERY_MIN_US or SCHEDULE_EVERY_MAX_US",
+            &format!("let `{name}` run every 10 ms at most and every 400 days at least"),
+        )),
+        Schedule::Cron(calendar) => {
+            Cron::parse(calendar).map(drop).map_err(|error| malformed(format!("the schedule of `{name}`: {error}")))
+        }
+    }
+}
+
+fn table_of<'a>(schema: &'a Schema, reducer: &Reducer, table: &str) -> Result<&'a Table, Error> {
+    let missing = || malformed(format!("hook `{}` is on table `{table}`, which the module has not", reducer.name));
+    schema.table(table).ok_or_else(missing)
+}
+
+fn takes_rows(reducer: &Reducer, table: &Table, rows: usize) -> Checked {
     let row = table.row_type();
     if reducer.arguments.len() != rows || reducer.arguments.iter().any(|argument| argument.ty != row) {
         let takes = if rows == 2 { "the old and the new row" } else { "one row" };
-        return Err(malformed(format!("hook `{name}` takes {takes} of table `{}` and nothing else", table.name)));
+        let (name, table) = (&reducer.name, &table.name);
+        return Err(malformed(format!("hook `{name}` takes {takes} of table `{table}` and nothing else")));
     }
     Ok(())
 }

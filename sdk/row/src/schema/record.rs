@@ -26,6 +26,7 @@
 
 use super::canonical::{Reader, code, malformed, over};
 use super::{IndexKind, RowEvent, Schema, TableKind};
+use crate::cron::CRON_BYTES_MAX;
 use crate::desc::{FieldDesc, TypeDesc};
 use crate::error::Error;
 use crate::limits::{NAME_BYTES_MAX, SCHEMA_BYTES_MAX, VERSION_TEXT_BYTES_MAX};
@@ -131,6 +132,14 @@ pub enum HookDesc {
     Init,
     /// A row of the own table changed.
     OwnTable(&'static str, RowEvent),
+    /// The mount got this module in the place of another.
+    Upgrade,
+    /// A time of a schedule came, this many microseconds after the one before.
+    Every(i64),
+    /// A time of a calendar came.
+    Cron(&'static str),
+    /// A row of the own table became due.
+    Due(&'static str),
 }
 
 /// A [`super::Access`]; the lists in any order.
@@ -446,6 +455,19 @@ impl Sink<'_> {
                 self.u8(code::HOOK_OWN_TABLE);
                 self.name(table);
                 self.u8(event as u8);
+            }
+            Some(HookDesc::Upgrade) => self.u8(code::HOOK_UPGRADE),
+            Some(HookDesc::Every(micros)) => {
+                self.u8(code::HOOK_EVERY);
+                self.raw(&micros.to_le_bytes());
+            }
+            Some(HookDesc::Cron(calendar)) => {
+                self.u8(code::HOOK_CRON);
+                self.text(calendar, CRON_BYTES_MAX);
+            }
+            Some(HookDesc::Due(table)) => {
+                self.u8(code::HOOK_DUE);
+                self.name(table);
             }
         }
         self.flag(reducer.access.is_some());

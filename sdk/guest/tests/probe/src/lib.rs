@@ -5,6 +5,7 @@
 isx::module!(public);
 
 pub mod accounts;
+pub mod alarms;
 pub mod items;
 pub mod players;
 pub mod visits;

@@ -1,0 +1,227 @@
+//! What time alone sets off in a mount: schedules, and rows that are due.
+//!
+//! When a schedule runs next is replicated state; when a row is due stands in the row. Whoever leads the group looks for
+//! the first of all of them and proposes [`Fire`](crate::Request::Fire), which runs the one that is first by log time, if
+//! that is reached by then: so a proposal too early, or one too many, does nothing.
+
+use crate::limits::MISSED_MAX;
+use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
+use isx_row::codec::encode_record;
+use isx_row::cron::Cron;
+use isx_row::limits::{FUNCTIONS_MAX, NAME_BYTES_MAX};
+use isx_row::schema::{Hook, Schedule, Schema};
+use isx_row::{Field, Time, Type, Value, key};
+use isx_store::{Database, IndexId, TableId};
+use std::collections::BTreeMap;
+
+/// A module's hooks that time sets off, read from its schema.
+#[derive(Debug, Default)]
+pub(crate) struct Timetable {
+    schedules: BTreeMap<String, Scheduled>,
+    dues: Vec<DueTable>,
+}
+
+/// A hook with a schedule.
+#[derive(Debug)]
+struct Scheduled {
+    schedule: Schedule,
+    times: Times,
+    arguments: Vec<Field>,
+}
+
+/// A schedule made ready.
+#[derive(Clone, Copy, Debug)]
+enum Times {
+    /// At this distance in microseconds.
+    Every(i64),
+    Cron(Cron),
+}
+
+/// A table whose rows become due, and the hook that waits for them.
+#[derive(Debug)]
+struct DueTable {
+    hook: String,
+    table: TableId,
+    index: IndexId,
+}
+
+/// When a mount's schedules run next, by hook.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timers(BTreeMap<String, Time>);
+
+/// What is to run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Firing {
+    pub(crate) hook: String,
+    /// The hook's arguments, or the primary key of the row.
+    pub(crate) arguments: Vec<u8>,
+    pub(crate) what: What,
+}
+
+/// Why it runs, and what has to be done about that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A schedule, which runs again then.
+    Schedule(Time),
+    /// A row of this table, which goes.
+    Row(TableId),
+}
+
+impl Timetable {
+    pub(crate) fn new(database: &Database) -> Self {
+        let mut timetable = Self::default();
+        for reducer in &database.schema().reducers {
+            let hook = reducer.name.clone();
+            match &reducer.hook {
+                Some(Hook::Schedule(schedule)) => {
+                    let times = match schedule {
+                        Schedule::Every(distance) => Some(Times::Every(distance.0.max(1))),
+                        Schedule::Cron(calendar) => Cron::parse(calendar).ok().map(Times::Cron),
+                    };
+                    // The schema was checked: it has no calendar that does not parse.
+                    let Some(times) = times else { continue };
+                    let (schedule, arguments) = (schedule.clone(), reducer.arguments.clone());
+                    timetable.schedules.insert(hook, Scheduled { schedule, times, arguments });
+                }
+                Some(Hook::Due { table }) => {
+                    let table = database.table(table);
+                    let index = table.and_then(|table| database.index(table, Hook::DUE));
+                    timetable.dues.extend(table.zip(index).map(|(table, index)| DueTable { hook, table, index }));
+                }
+                _ => (),
+            }
+        }
+        timetable
+    }
+
+    /// When the schedules run next, from this log time on; those that `before` had alike go on as they were.
+    pub(crate) fn begin(&self, time: Time, before: &Self, timers: &Timers) -> Timers {
+        let next = self.schedules.iter().map(|(hook, scheduled)| {
+            let same = before.schedules.get(hook).is_some_and(|before| before.schedule == scheduled.schedule);
+            let kept = timers.0.get(hook).filter(|_| same).copied();
+            (hook.clone(), kept.unwrap_or_else(|| scheduled.times.next(time)))
+        });
+        Timers(next.collect())
+    }
+
+    /// When the first of all runs.
+    pub(crate) fn next(&self, timers: &Timers, database: &Database) -> Option<Time> {
+        let rows = self.dues.iter().filter_map(|due| due.first(database));
+        timers.0.values().copied().chain(rows.map(|(time, _)| time)).min()
+    }
+
+    /// How many are to run by `time`, counted up to `max`.
+    pub(crate) fn count(&self, timers: &Timers, database: &Database, time: Time, max: usize) -> usize {
+        let schedules = timers.0.values().filter(|next| **next <= time).count();
+        let rows = self.dues.iter().flat_map(|due| due.rows(database)).take_while(|(due, _)| *due <= time);
+        (schedules + rows.take(max).count()).min(max)
+    }
+
+    /// What is to run first by `time`: the earliest; of those, the first by the hook's name.
+    pub(crate) fn first(&self, timers: &Timers, database: &Database, time: Time) -> Option<Firing> {
+        let schedules = timers.0.iter().map(|(hook, next)| (*next, hook, None));
+        let rows = self.dues.iter().filter_map(|due| {
+            let (time, key) = due.first(database)?;
+            Some((time, &due.hook, Some((due.table, key))))
+        });
+        let first = schedules.chain(rows).min_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        let (due, hook, row) = first.filter(|(due, ..)| *due <= time)?;
+        let (arguments, what) = match row {
+            Some((table, key)) => (key.to_vec(), What::Row(table)),
+            None => {
+                let scheduled = self.schedules.get(hook)?;
+                let (count, next) = scheduled.times.pass(due, time);
+                let count = [Value::U64(count)];
+                let given = count.get(..scheduled.arguments.len()).unwrap_or_default();
+                (encode_record(0, &scheduled.arguments, given).unwrap_or_default(), What::Schedule(next))
+            }
+        };
+        Some(Firing { hook: hook.clone(), arguments, what })
+    }
+}
+
+impl DueTable {
+    /// The rows by when they are due: that, and the primary key.
+    fn rows<'a>(&self, database: &'a Database) -> impl Iterator<Item = (Time, &'a [u8])> + use<'a> {
+        let entries = database.entries(self.table, self.index).ok();
+        entries.into_iter().flatten().filter_map(|(indexed, primary)| match key::split(&Type::Time, indexed) {
+            Ok((Value::Time(time), [])) => Some((time, primary)),
+            _ => None,
+        })
+    }
+
+    fn first<'a>(&self, database: &'a Database) -> Option<(Time, &'a [u8])> {
+        self.rows(database).next()
+    }
+}
+
+impl Times {
+    /// The first time after this one.
+    fn next(self, time: Time) -> Time {
+        match self {
+            Self::Every(distance) => Time(time.0.saturating_add(distance)),
+            Self::Cron(cron) => cron.next_after(time).unwrap_or(Time(i64::MAX)),
+        }
+    }
+
+    /// How many times have passed from `due`, which has, to `now`; and the next one. Of a calendar so many are counted
+    /// and no more.
+    fn pass(self, due: Time, now: Time) -> (u64, Time) {
+        match self {
+            Self::Every(distance) => {
+                let more = now.0.saturating_sub(due.0).max(0) / distance;
+                let next = due.0.saturating_add(more.saturating_add(1).saturating_mul(distance));
+                (more.unsigned_abs().saturating_add(1), Time(next))
+            }
+            Self::Cron(_) => {
+                let (mut count, mut next) = (1, self.next(due));
+                while next <= now && count < MISSED_MAX {
+                    (count, next) = (count + 1, self.next(next));
+                }
+                (count, if next <= now { self.next(now) } else { next })
+            }
+        }
+    }
+}
+
+impl Timers {
+    /// A schedule runs next then.
+    pub(crate) fn set(&mut self, hook: &str, next: Time) {
+        if let Some(time) = self.0.get_mut(hook) {
+            *time = next;
+        }
+    }
+
+    /// Whether these are of the schedules that a module has.
+    pub(crate) fn fit(&self, timetable: &Timetable) -> bool {
+        self.0.keys().eq(timetable.schedules.keys())
+    }
+}
+
+impl Wire for Timers {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_count(self.0.len(), out);
+        for (hook, next) in &self.0 {
+            put_bytes(hook.as_bytes(), out);
+            next.put(out);
+        }
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let mut timers = BTreeMap::new();
+        for _ in 0..reader.count(FUNCTIONS_MAX, "FUNCTIONS_MAX")? {
+            let hook = reader.text(NAME_BYTES_MAX, "NAME_BYTES_MAX")?.to_owned();
+            if timers.last_key_value().is_some_and(|(last, _)| *last >= hook) {
+                return Err(WireError::Canonical("a schedule is out of order"));
+            }
+            timers.insert(hook, Wire::take(reader)?);
+        }
+        Ok(Self(timers))
+    }
+}
+
+/// The hook of a schema that is set off by this event, with the arguments it takes.
+pub(crate) fn hook_on<'a>(schema: &'a Schema, event: &Hook) -> Option<(&'a str, &'a [Field])> {
+    let reducer = schema.reducers.iter().find(|reducer| reducer.hook.as_ref() == Some(event))?;
+    Some((&reducer.name, &reducer.arguments))
+}
