@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
     fn fire(&mut self, group: &mut MountsGroup, place: Place, id: &MountId) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
         let Mount { timetable, timers, database, .. } = &*slot.mount;
-        let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time) else {
+        let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time, self.planted) else {
             return Ok(Outcome::Done);
         };
         let mount = Arc::make_mut(&mut slot.mount);

@@ -19,6 +19,8 @@ pub enum Bug {
     StampedBefore,
     /// The calls of an entry run by session and not in order.
     BatchSorted,
+    /// Times of a schedule that were missed are not counted.
+    MissedForgotten,
 }
 
 impl Bug {
@@ -31,6 +33,7 @@ impl Bug {
         Self::TimeFromEntry,
         Self::StampedBefore,
         Self::BatchSorted,
+        Self::MissedForgotten,
     ];
 }
 

@@ -10,6 +10,7 @@ pub(crate) enum Bug {
     TimeFromEntry,
     StampedBefore,
     BatchSorted,
+    MissedForgotten,
 }
 
 /// Nothing is planted.

@@ -5,6 +5,7 @@
 //! that is reached by then: so a proposal too early, or one too many, does nothing.
 
 use crate::limits::MISSED_MAX;
+use crate::planted::{Bug, Planted};
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_row::codec::encode_record;
 use isx_row::cron::Cron;
@@ -118,7 +119,7 @@ impl Timetable {
     }
 
     /// What is to run first by `time`: the earliest; of those, the first by the hook's name.
-    pub(crate) fn first(&self, timers: &Timers, database: &Database, time: Time) -> Option<Firing> {
+    pub(crate) fn first(&self, timers: &Timers, database: &Database, time: Time, planted: Planted) -> Option<Firing> {
         let schedules = timers.0.iter().map(|(hook, next)| (*next, hook, None));
         let rows = self.dues.iter().filter_map(|due| {
             let (time, key) = due.first(database)?;
@@ -131,7 +132,7 @@ impl Timetable {
             None => {
                 let scheduled = self.schedules.get(hook)?;
                 let (count, next) = scheduled.times.pass(due, time);
-                let count = [Value::U64(count)];
+                let count = [Value::U64(if planted.has(Bug::MissedForgotten) { 1 } else { count })];
                 let given = count.get(..scheduled.arguments.len()).unwrap_or_default();
                 (encode_record(0, &scheduled.arguments, given).unwrap_or_default(), What::Schedule(next))
             }
@@ -190,6 +191,11 @@ impl Timers {
         if let Some(time) = self.0.get_mut(hook) {
             *time = next;
         }
+    }
+
+    /// The schedules by hook, and when each runs next.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Time)> {
+        self.0.iter().map(|(hook, next)| (hook.as_str(), *next))
     }
 
     /// Whether these are of the schedules that a module has.

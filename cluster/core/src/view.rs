@@ -183,6 +183,11 @@ impl<'a> MountView<'a> {
         &self.mount.module
     }
 
+    /// The hooks that have a schedule, and when each runs next.
+    pub fn schedules(&self) -> impl Iterator<Item = (&'a str, Time)> {
+        self.mount.timers.iter()
+    }
+
     /// The tables.
     pub fn database(&self) -> &'a Database {
         &self.mount.database

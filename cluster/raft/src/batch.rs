@@ -183,7 +183,6 @@ impl Queue {
 
     /// Proposes until the queue is closed.
     pub(crate) async fn run(self: Arc<Self>, proposer: Proposer) {
-        let mut pace = Pace::default();
         let mut on_the_way = FuturesUnordered::new();
         let mut requests_on_the_way = 0;
         loop {
@@ -195,7 +194,7 @@ impl Queue {
                 requests_on_the_way += batch.len();
                 let mut seed = [0; 32];
                 proposer.entropy.fill(&mut seed);
-                let header = proposer.header(&mut pace, &*self.clock);
+                let header = proposer.header(&*self.clock);
                 let entry = Entry::pack(header, &seed, batch.iter().map(|waiting| &waiting.request));
                 on_the_way.push(propose(&proposer.raft, batch, entry));
             }
@@ -225,37 +224,13 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    fn header(&self, pace: &mut Pace, clock: &dyn Clock) -> EntryHeader {
-        let (level, last) = {
-            let published = self.shared.published();
-            (published.view.level(), published.view.time())
+    fn header(&self, clock: &dyn Clock) -> EntryHeader {
+        let level = self.shared.published().view.level();
+        let time = match self.planted.has(Bug::TimeFromWall) {
+            true => Time(clock.wall().unix_us),
+            false => self.shared.proposal_time(clock),
         };
-        let time =
-            if self.planted.has(Bug::TimeFromWall) { Time(clock.wall().unix_us) } else { pace.time(last, clock) };
         EntryHeader { level, execution: self.execution, time }
-    }
-}
-
-/// Keeps the proposed time from running: it follows the wall clock, never back, and forward at most twice as fast as
-/// the monotonic clock has run since the proposal before.
-#[derive(Default)]
-struct Pace {
-    last: Option<(Instant, Time)>,
-}
-
-impl Pace {
-    fn time(&mut self, applied: Time, clock: &dyn Clock) -> Time {
-        let (now, wall) = (clock.now(), Time(clock.wall().unix_us));
-        let time = match self.last {
-            None => wall.max(applied),
-            Some((before, last)) => {
-                let elapsed = i64::try_from(now.since(before).as_micros()).unwrap_or(i64::MAX);
-                let latest = Time(last.0.saturating_add(elapsed.saturating_mul(2)));
-                wall.min(latest).max(last).max(applied)
-            }
-        };
-        self.last = Some((now, time));
-        time
     }
 }
 

@@ -52,6 +52,7 @@ pub mod limits;
 mod log;
 mod message;
 mod network;
+mod pace;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(not(feature = "planted"))]

@@ -57,8 +57,8 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub const TICK_EVERY: Duration = Duration::from_secs(30);
 /// How long it waits for a tick's outcome; then it looks again at the next time.
 pub const TICK_WITHIN: Duration = Duration::from_secs(30);
-/// How long a timer waits that could not be fired: because another node leads, or log time is behind the clock.
-pub const FIRE_EVERY: Duration = Duration::from_millis(250);
+/// How long a timer waits that could not be fired, because another node leads or the group is held.
+pub const FIRE_AGAIN: Duration = Duration::from_millis(250);
 /// Timers fired at once; the next follow when those are applied.
 pub const FIRES_MAX: usize = 256;
 

@@ -27,6 +27,8 @@ pub enum Bug {
     MembersForgotten,
     /// Log time is the leader's wall clock.
     TimeFromWall,
+    /// A timer that another node may fire is not looked at again.
+    TimerGivenUp,
     /// One of the machine's.
     Machine(isx_cluster::Bug),
     /// One of the log's.
@@ -47,6 +49,7 @@ impl Bug {
         Self::TruncateForgotten,
         Self::MembersForgotten,
         Self::TimeFromWall,
+        Self::TimerGivenUp,
     ];
 }
 

@@ -16,6 +16,7 @@ pub(crate) enum Bug {
     TruncateForgotten,
     MembersForgotten,
     TimeFromWall,
+    TimerGivenUp,
 }
 
 /// Nothing is planted.

@@ -9,6 +9,7 @@
 
 use crate::limits;
 use crate::log::{FULL_RETRY, GroupLog};
+use crate::pace::Pace;
 use crate::planted::{Bug, Planted};
 use crate::runtime::Runtime;
 use crate::snapshot::{Held, Manifest, SnapshotError, Store};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     changed: Notify,
     /// A group that holds should try again.
     poked: Notify,
+    /// What proposals of this node bear.
+    pace: Mutex<Pace>,
     /// A timer is to be fired sooner than was known, or the group stops.
     pub(crate) sooner: Arc<Notify>,
     /// Where a group that holds reads on.
@@ -125,6 +128,7 @@ impl Shared {
             published: Mutex::new(published),
             changed: Notify::new(),
             poked: Notify::new(),
+            pace: Mutex::default(),
             sooner: Arc::default(),
             log: OnceLock::new(),
             planted,
@@ -181,22 +185,40 @@ impl Shared {
         self.log.get().is_some_and(|(_, metrics)| metrics.borrow_watched().state == ServerState::Leader)
     }
 
-    /// Whether a tick at `time`, or at log time, would change something.
-    pub(crate) fn is_due(&self, time: Option<Time>) -> bool {
+    /// Whether a tick proposed now would change something.
+    pub(crate) fn is_due(&self, clock: &dyn Clock) -> bool {
         let view = self.published().view.clone();
-        view.is_due(time.unwrap_or(view.time()))
+        view.is_due(self.pace().at_present(view.time(), clock))
     }
 
-    /// The mounts of what is due at `time`, or by log time: see [`View::due`].
-    pub(crate) fn due(&self, time: Time, max: usize) -> Vec<MountId> {
+    /// For each timer that would be fired if that were proposed now its mount, at most `max`.
+    pub(crate) fn due(&self, clock: &dyn Clock, max: usize) -> Vec<MountId> {
         let view = self.published().view.clone();
-        view.due(time.max(view.time()), max)
+        view.due(self.pace().at_present(view.time(), clock), max)
     }
 
-    /// When the first timer is to be fired, and log time.
-    pub(crate) fn next_timer(&self) -> Option<(Time, Time)> {
-        let published = self.published();
-        Some((published.view.next_timer()?, published.view.time()))
+    /// How long until the first timer can be fired; none while there is none.
+    pub(crate) fn until_timer(&self, clock: &dyn Clock) -> Option<Duration> {
+        let (next, time) = {
+            let published = self.published();
+            (published.view.next_timer()?, published.view.time())
+        };
+        Some(self.pace().until(next, time, clock))
+    }
+
+    /// Whether a bug is planted.
+    pub(crate) fn gives_timers_up(&self) -> bool {
+        self.planted.has(Bug::TimerGivenUp)
+    }
+
+    /// The time that a proposal made now bears.
+    pub(crate) fn proposal_time(&self, clock: &dyn Clock) -> Time {
+        let applied = self.published().view.time();
+        self.pace().propose(applied, clock)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes who waits for the next timer, if that is sooner than before.

@@ -8,7 +8,8 @@ use futures::future::{Either, select};
 use isx_cluster::twin::Twin;
 use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall, View};
 use isx_raft::{Consistency, Group, MOUNTS};
-use isx_row::{Class, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Time, Value};
+use isx_row::schema::Schedule;
+use isx_row::{Class, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Span, Time, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +29,13 @@ const REGISTERS: u64 = 3;
 const COUNTERS: u64 = 2;
 /// The first cell.
 pub(crate) const CELLS_FROM: u64 = REGISTERS + COUNTERS;
+
+/// The key to which is added later, by timers.
+const POSTPONED: u64 = 1000;
+/// At most so much later, in microseconds.
+const POSTPONED_US_MAX: u64 = 3_000_000;
+/// How often the mount's schedule runs.
+pub(crate) const BEAT: Span = Span(700_000);
 
 /// A client.
 pub struct Client {
@@ -56,7 +64,7 @@ pub async fn create_mount(world: &Arc<World>) {
     let request = Request::CreateMount {
         mount: MOUNT,
         incarnation: Incarnation(1),
-        module: Twin::module(1),
+        module: Twin::beating(1, Schedule::Every(BEAT)),
         creator: principal(),
     };
     client.insist(MOUNTS, &request, None).await;
@@ -74,11 +82,12 @@ impl Client {
     /// Asks until `end`.
     pub async fn run(mut self, end: Duration) {
         while self.world.executor.now() < end {
-            match self.random.below(13) {
+            match self.random.below(14) {
                 0..=3 => self.put(end).await,
                 4..=6 => self.add(end).await,
                 7 | 8 => self.get().await,
                 9 => self.total().await,
+                10 => self.postpone(end).await,
                 _ => self.cell().await,
             }
             let pause = self.random.range(1..30);
@@ -108,6 +117,14 @@ impl Client {
             }
         });
         self.note(key, Action::Add(n, total), begin, total.is_some());
+    }
+
+    async fn postpone(&mut self, end: Duration) {
+        let (n, after) = (self.random.range(1..100), self.random.below(POSTPONED_US_MAX) as i64);
+        let arguments = [Value::String(POSTPONED.to_string()), Value::U64(n), Value::Duration(Span(after))];
+        let begin = self.world.executor.now();
+        let done = self.reduce("postpone", &arguments, end).await;
+        self.note(POSTPONED, Action::Postpone(n), begin, done.is_some());
     }
 
     async fn get(&mut self) {
@@ -250,7 +267,7 @@ impl Client {
     }
 }
 
-/// The keys of the counters.
+/// The keys of the counters, and of the sum to which is added later.
 pub fn counters() -> impl Iterator<Item = u64> {
-    REGISTERS..REGISTERS + COUNTERS
+    (REGISTERS..REGISTERS + COUNTERS).chain([POSTPONED])
 }

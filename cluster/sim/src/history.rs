@@ -18,6 +18,8 @@ pub enum Action {
     Take(u64, Option<Option<u64>>),
     /// Reads the counter.
     Total(u64),
+    /// Adds to the sum later, whatever the answer says.
+    Postpone(u64),
 }
 
 /// One operation. Without an end it may have happened at any time after its begin, or never.

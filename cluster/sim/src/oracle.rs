@@ -8,3 +8,4 @@ pub mod exactly_once;
 pub mod linear;
 pub mod raft;
 pub mod ring;
+pub mod timers;

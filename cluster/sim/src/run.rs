@@ -2,7 +2,7 @@
 
 use crate::client::{Client, MOUNT, create_mount};
 use crate::history::{Action, History};
-use crate::oracle::{agreement, batches, convergence, exactly_once, linear, raft};
+use crate::oracle::{agreement, batches, convergence, exactly_once, linear, raft, timers};
 use crate::world::{Configure, World};
 use crate::{Life, nemesis, tree};
 use isx_cluster::QueryCall;
@@ -138,7 +138,9 @@ pub(crate) fn watch(world: &Arc<World>, agreement: &Arc<Mutex<agreement::Agreeme
         let (world, agreement) = (world.clone(), agreement.clone());
         async move {
             let mut invariants = raft::Invariants::default();
+            let mut origin = timers::Origin::default();
             loop {
+                origin.look(&world);
                 agreement.lock().unwrap_or_else(PoisonError::into_inner).look(&world);
                 invariants.look(&world);
                 world.sleep(LOOK_EVERY).await;
@@ -199,6 +201,7 @@ async fn play(
     let harm = nemesis::harm(world.clone(), end.mul_f64(0.8));
     let mounts = Client::new(world.clone(), history.clone(), count + 1).mounts(end);
     futures::future::join3(futures::future::join_all(clients), mounts, harm).await;
+    timers::wait(&world).await;
     convergence::wait(&world).await;
     tree::check(&world, MOUNT);
     totals(&world)

@@ -10,7 +10,8 @@ pub fn check(history: &[Operation], totals: &BTreeMap<u64, u64>, findings: &Find
         let of_key = || history.iter().filter(|operation| operation.key == *key);
         let sum = |heard: bool| -> u64 {
             let added = of_key().filter(|operation| operation.end.is_some() == heard);
-            added.map(|operation| if let Action::Add(n, _) = operation.action { n } else { 0 }).sum()
+            let amount = |action| if let Action::Add(n, _) | Action::Postpone(n) = action { n } else { 0 };
+            added.map(|operation| amount(operation.action)).sum()
         };
         let (answered, unanswered) = (sum(true), sum(false));
         if *total < answered || *total > answered + unanswered {
