@@ -339,6 +339,7 @@ fn written(column: &isx_row::schema::Column) -> Option<&'static str> {
     match column.default {
         Some(Fill::Created) => Some("created_at"),
         Some(Fill::Updated) => Some("updated_at"),
+        Some(Fill::Session) => Some("session"),
         Some(Fill::Value(_)) | None => None,
     }
 }

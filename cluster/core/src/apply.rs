@@ -10,15 +10,17 @@
 
 use crate::entry::{Effect, Entry, Mode, Record};
 use crate::group::{Content, Group, MountsGroup, TreeGroup};
+use crate::limits::{CONNECTED_MAX, SESSION_ROWS_REMOVED_MAX};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
 use crate::mount::{Mount, outcome};
 use crate::outcome::Outcome;
 use crate::planted::{Bug, Planted};
+use crate::presence::Connected;
 use crate::request::{ModuleRecord, ReducerCall, Request};
 use crate::session::Admission;
 use crate::timers::{Firing, What, hook_on};
 use isx_row::codec::encode_record;
-use isx_row::schema::Hook;
+use isx_row::schema::{Fill, Hook, Schema, TableKind};
 use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, Sequence, SessionId, Time, Value};
 use isx_store::{Cause, Changes, Database, Executed, Executor, Invocation, TableId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +114,9 @@ pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Exe
 fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
     match request {
         Request::Call(call) => group.mount(&call.mount).map(|mount| mount.module.code),
-        Request::Fire { mount } => group.mount(mount).map(|mount| mount.module.code),
+        Request::Fire { mount } | Request::Connect { mount, .. } | Request::Disconnect { mount, .. } => {
+            group.mount(mount).map(|mount| mount.module.code)
+        }
         Request::CreateMount { mount, module, .. } => match &group.content {
             Content::Mounts(mounts) => {
                 let new = !mounts.mounts.contains_key(mount) && mounts.check_new(mount).is_ok();
@@ -212,6 +216,10 @@ impl<'a> Run<'a> {
                 return self.upgrade(group, place, mount, expected, module);
             }
             Request::Fire { mount } => return self.fire(group, place, mount),
+            Request::Connect { mount, session, principal } => {
+                return self.connect(group, place, mount, (*session, *principal));
+            }
+            Request::Disconnect { mount, session } => return self.disconnect(group, place, mount, *session),
             Request::Tick => {
                 group.tick(self.time);
                 Outcome::Done
@@ -241,7 +249,8 @@ impl<'a> Run<'a> {
         let schema = Arc::clone(mount.database.schema());
         if let Some((name, _)) = hook_on(&schema, &Hook::Init) {
             // A mount whose `init` fails is not made; whoever drives its creation removes it again.
-            if let Err(failed) = self.run_hook(&mut mount, place, Cause::Hook, name, &NOTHING)? {
+            let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
+            if let Err(failed) = self.run_hook(&mut mount, place, hook)? {
                 return Ok(failed);
             }
         } else {
@@ -275,8 +284,9 @@ impl<'a> Run<'a> {
         let schema = Arc::clone(mount.database.schema());
         if let Some((name, takes)) = hook_on(&schema, &Hook::Upgrade) {
             let before = [before];
-            let arguments = encode_record(0, takes, before.get(..takes.len()).unwrap_or_default());
-            if let Err(failed) = self.run_hook(&mut mount, place, Cause::Hook, name, &arguments.unwrap_or_default())? {
+            let arguments = encode_record(0, takes, before.get(..takes.len()).unwrap_or_default()).unwrap_or_default();
+            let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
+            if let Err(failed) = self.run_hook(&mut mount, place, hook)? {
                 return Ok(failed);
             }
         } else {
@@ -303,9 +313,9 @@ impl<'a> Run<'a> {
             }
             What::Row(_) => Cause::Due,
         };
-        if let Err(failed) = self.run_hook(mount, place, cause, &hook, &arguments)? {
-            let text = format!("the hook {hook} failed: {}", why(&failed));
-            self.effects.log.push(LogLine { mount: *id, time: self.time, level: 1, text });
+        let run = mount.hook(cause, &hook, &arguments, place.1);
+        if let Err(failed) = self.run_hook(mount, place, run)? {
+            self.log_failure(*id, &hook, &failed);
             if let What::Row(table) = what {
                 let changes = delete(&mut mount.database, table, &arguments);
                 self.commit(mount, changes);
@@ -315,21 +325,86 @@ impl<'a> Run<'a> {
         Ok(Outcome::Done)
     }
 
+    /// Connects a session, if the module's hook lets it.
+    fn connect(
+        &mut self,
+        group: &mut MountsGroup,
+        place: Place,
+        id: &MountId,
+        (session, principal): (SessionId, Principal),
+    ) -> Result<Outcome, Hold> {
+        let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
+        match slot.mount.presence.get(session) {
+            Some(connected) if connected.principal != principal => {
+                return Ok(Outcome::refused(Code::Expired, "the session is not known any more"));
+            }
+            Some(connected) if !connected.leaving => return Ok(Outcome::Done),
+            Some(_) => return Ok(Outcome::refused(Code::Busy, "rows of the session's end are being removed")),
+            None if slot.mount.presence.is_full() => {
+                return Ok(Outcome::refused(Code::Busy, format!("over CONNECTED_MAX = {CONNECTED_MAX}")));
+            }
+            None => (),
+        }
+        let mount = Arc::make_mut(&mut slot.mount);
+        let schema = Arc::clone(mount.database.schema());
+        if let Some((name, _)) = hook_on(&schema, &Hook::Connect) {
+            let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
+            let hook = Invocation { caller: principal, session: Some(session), ..hook };
+            if let Err(failed) = self.run_hook(mount, place, hook)? {
+                group.reseal(id);
+                return Ok(failed);
+            }
+        }
+        mount.presence.set(session, Some(Connected { principal, leaving: false }));
+        group.reseal(id);
+        Ok(Outcome::Done)
+    }
+
+    /// Ends a session: its hook runs once, then its rows go, so many at a time.
+    fn disconnect(
+        &mut self,
+        group: &mut MountsGroup,
+        place: Place,
+        id: &MountId,
+        session: SessionId,
+    ) -> Result<Outcome, Hold> {
+        let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
+        let Some(connected) = slot.mount.presence.get(session) else { return Ok(Outcome::Done) };
+        let mount = Arc::make_mut(&mut slot.mount);
+        let schema = Arc::clone(mount.database.schema());
+        if let Some((name, _)) = hook_on(&schema, &Hook::Disconnect).filter(|_| !connected.leaving) {
+            let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
+            let hook = Invocation { caller: connected.principal, session: Some(session), ..hook };
+            if let Err(failed) = self.run_hook(mount, place, hook)? {
+                self.log_failure(*id, name, &failed);
+            }
+        }
+        let (changes, more) = remove_session(&mut mount.database, &schema, session);
+        if !changes.is_empty() {
+            self.commit(mount, changes);
+        }
+        mount.presence.set(session, more.then_some(Connected { leaving: true, ..connected }));
+        group.reseal(id);
+        Ok(Outcome::Done)
+    }
+
+    fn log_failure(&mut self, mount: MountId, hook: &str, failed: &Outcome) {
+        let text = format!("the hook {hook} failed: {}", why(failed));
+        self.effects.log.push(LogLine { mount, time: self.time, level: 1, text });
+    }
+
     /// Runs a hook that no call sets off, as a transaction, and commits it; or gives the outcome of its failure, and then
     /// only the log lines are kept.
     fn run_hook(
         &mut self,
         mount: &mut Mount,
-        (position, nonce): Place,
-        cause: Cause,
-        name: &str,
-        arguments: &[u8],
+        (position, _): Place,
+        hook: Invocation<'_>,
     ) -> Result<Result<(), Outcome>, Hold> {
         if self.skips.contains(&(self.index, position as u32)) {
             return Ok(Err(skipped()));
         }
-        let invocation = mount.hook(cause, name, arguments, nonce);
-        let executed = self.execute(mount, &[position], &[invocation])?;
+        let executed = self.execute(mount, &[position], &[hook])?;
         for done in executed {
             let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
             self.keep(mount, done);
@@ -395,6 +470,10 @@ impl<'a> Run<'a> {
                 }
                 let text = format!("the mount is at revision {}, before the least asked for", mount.revision);
                 plans.push((*position, Plan::Settled(Outcome::refused(Code::Conflict, text)), None));
+                continue;
+            }
+            if mount.tracks_sessions && call.session.is_some_and(|session| !mount.presence.has(session.session)) {
+                plans.push((*position, Plan::Settled(Outcome::Unconnected), None));
                 continue;
             }
             let mut kept = None;
@@ -560,6 +639,29 @@ fn delete(database: &mut Database, table: TableId, key: &[u8]) -> Changes {
         Ok(_) => transaction.commit(),
         Err(_) => Changes::default(),
     }
+}
+
+/// A transaction that removes rows of a session, and sets nothing off; whether there are more.
+fn remove_session(database: &mut Database, schema: &Schema, session: SessionId) -> (Changes, bool) {
+    let of_sessions = schema.tables.iter().filter(|table| table.kind == TableKind::Session);
+    let tables: Vec<TableId> = of_sessions.filter_map(|table| database.table(&table.name)).collect();
+    let mut transaction = database.begin();
+    let mut left = SESSION_ROWS_REMOVED_MAX;
+    for table in tables {
+        let Some(index) = transaction.index(table, Fill::SESSION) else { continue };
+        while let Ok(Some(row)) = transaction.find(table, index, &session.0) {
+            if left == 0 {
+                return (transaction.commit(), true);
+            }
+            left -= 1;
+            let key = transaction.database().key_of(table, &row);
+            // Removing gives room and has no rules: it fails when a transaction is full.
+            if key.and_then(|key| transaction.delete(table, &key)).is_err() {
+                return (transaction.commit(), true);
+            }
+        }
+    }
+    (transaction.commit(), false)
 }
 
 fn why(failed: &Outcome) -> String {

@@ -21,6 +21,7 @@
 //! - Inside the ring a subscription continues without gap; outside it is told to begin again: `ring::*`.
 //! - Bytes from outside never panic and have one encoding a value: `formats::*`.
 //! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
+//! - A session's rows go with it, and its hooks see it come and go: `presence::*`.
 //! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
 //!
 //! # Example
@@ -54,6 +55,7 @@ mod planted;
 #[cfg(not(feature = "planted"))]
 #[path = "planted_disabled.rs"]
 mod planted;
+mod presence;
 mod request;
 mod ring;
 mod session;

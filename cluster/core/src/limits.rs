@@ -47,6 +47,10 @@ pub const SESSION_IDLE: Span = Span(3600 * 1_000_000);
 /// Sessions of a mount that one tick forgets; the next goes on.
 pub const SESSIONS_FORGOTTEN_PER_TICK_MAX: usize = 256;
 
+/// Sessions connected to a mount whose module has to know; at the bound more are `busy`.
+pub const CONNECTED_MAX: usize = 4096;
+/// Rows of an ended session that one request removes; the next goes on.
+pub const SESSION_ROWS_REMOVED_MAX: usize = 1024;
 /// Times of a calendar that are counted as missed; what passed beyond is not counted.
 pub const MISSED_MAX: u64 = 1000;
 

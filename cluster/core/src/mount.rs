@@ -2,6 +2,7 @@
 
 use crate::entry::Effect;
 use crate::outcome::Outcome;
+use crate::presence::Presence;
 use crate::request::{ModuleRecord, ReducerCall};
 use crate::ring::{Ring, Transaction};
 use crate::session::Sessions;
@@ -32,6 +33,9 @@ pub(crate) struct Mount {
     /// Of the module.
     pub(crate) timetable: Arc<Timetable>,
     pub(crate) timers: Timers,
+    /// Whether the module has to know which sessions are connected.
+    pub(crate) tracks_sessions: bool,
+    pub(crate) presence: Presence,
 }
 
 impl Mount {
@@ -50,6 +54,7 @@ impl Mount {
         database.set_limits(module.limits);
         let timetable = Timetable::new(&database);
         let timers = timetable.begin(time, &Timetable::default(), &Timers::default());
+        let tracks_sessions = database.schema().tracks_sessions();
         Ok(Self {
             id,
             incarnation,
@@ -63,6 +68,8 @@ impl Mount {
             ring: Ring::default(),
             timetable: Arc::new(timetable),
             timers,
+            tracks_sessions,
+            presence: Presence::default(),
         })
     }
 
@@ -76,6 +83,7 @@ impl Mount {
         let timetable = Timetable::new(&database);
         self.timers = timetable.begin(time, &self.timetable, &self.timers);
         self.timetable = Arc::new(timetable);
+        self.tracks_sessions = database.schema().tracks_sessions();
         self.database = database;
         self.module = module;
         self.version += 1;
@@ -160,6 +168,7 @@ impl Mount {
         self.module.fuel_max.put(out);
         ContentHash::of(&self.module.config).put(out);
         self.timers.put(out);
+        self.presence.hash_into(out);
     }
 }
 

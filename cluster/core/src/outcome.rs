@@ -47,6 +47,9 @@ pub enum Outcome {
     },
     /// It is done.
     Done,
+    /// The call was not made: its session is not connected, and the module has to know. To be asked again after
+    /// [`Connect`](crate::Request::Connect).
+    Unconnected,
 }
 
 /// What a call was answered.
@@ -87,6 +90,7 @@ impl Outcome {
                 Err(Error::new(Code::Limit, text))
             }
             Self::Refused(error) => Err(error),
+            Self::Unconnected => Err(Error::new(Code::Busy, "the session is not connected")),
             Self::Tree(_) | Self::Mounted { .. } | Self::Done => {
                 Err(Error::new(Code::Malformed, "not the answer of a call"))
             }
@@ -142,6 +146,7 @@ impl Wire for Outcome {
                 version.put(out);
             }
             Self::Done => out.push(7),
+            Self::Unconnected => out.push(8),
         }
     }
 
@@ -164,6 +169,7 @@ impl Wire for Outcome {
                 version: Wire::take(reader)?,
             },
             7 => Self::Done,
+            8 => Self::Unconnected,
             _ => return Err(WireError::Canonical("no such outcome")),
         })
     }

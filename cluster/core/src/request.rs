@@ -77,6 +77,23 @@ pub enum Request {
         /// The mount.
         mount: MountId,
     },
+    /// A session begins to call a mount whose module has to know: runs its `connect` hook. Once too often is harmless.
+    Connect {
+        /// The mount.
+        mount: MountId,
+        /// The session.
+        session: SessionId,
+        /// Whose it is.
+        principal: Principal,
+    },
+    /// A session is gone: runs the `disconnect` hook and removes a bounded number of the session's rows. To be repeated
+    /// while [`crate::MountView::connected`] has the session; once too often is harmless.
+    Disconnect {
+        /// The mount.
+        mount: MountId,
+        /// The session.
+        session: SessionId,
+    },
     /// Passes over a call that a held group can not apply: see [`crate::Machine::skip`].
     Skip {
         /// The index of the entry that holds the call.
@@ -262,6 +279,17 @@ impl Wire for Request {
                 out.push(11);
                 mount.put(out);
             }
+            Self::Connect { mount, session, principal } => {
+                out.push(12);
+                mount.put(out);
+                session.put(out);
+                principal.put(out);
+            }
+            Self::Disconnect { mount, session } => {
+                out.push(13);
+                mount.put(out);
+                session.put(out);
+            }
         }
     }
 
@@ -292,6 +320,12 @@ impl Wire for Request {
             9 => Self::Skip { index: Wire::take(reader)?, position: Wire::take(reader)? },
             10 => Self::Raise { level: Wire::take(reader)? },
             11 => Self::Fire { mount: Wire::take(reader)? },
+            12 => Self::Connect {
+                mount: Wire::take(reader)?,
+                session: Wire::take(reader)?,
+                principal: Wire::take(reader)?,
+            },
+            13 => Self::Disconnect { mount: Wire::take(reader)?, session: Wire::take(reader)? },
             _ => return Err(WireError::Canonical("no such request")),
         })
     }

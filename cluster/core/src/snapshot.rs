@@ -13,6 +13,7 @@ use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, ITEM_BYTES_MAX};
 use crate::machine::Machine;
 use crate::mount::Mount;
 use crate::planted::{Bug, Planted};
+use crate::presence::{Presence, PresenceRecord};
 use crate::request::ModuleRecord;
 use crate::ring::{Ring, Transaction, put_transaction};
 use crate::session::{SessionRecord, Sessions};
@@ -38,6 +39,7 @@ const MOUNT: u8 = 4;
 const SESSION: u8 = 5;
 const TRANSACTION: u8 = 6;
 const TABLES: u8 = 7;
+const PRESENCE: u8 = 8;
 
 /// A chunk of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +214,7 @@ fn items(group: &Group, manifests: Vec<(MountId, Vec<u8>)>) -> Box<dyn Iterator<
                 });
                 std::iter::once(item(MOUNT, &MountHead::of(&mount).to_wire()))
                     .chain(sessions)
+                    .chain(mount.presence.records().map(|record| item(PRESENCE, &record.to_wire())))
                     .chain(ring)
                     .chain(std::iter::once_with(move || item(TABLES, &manifest)))
             });
@@ -341,6 +344,7 @@ struct Tables {
 struct MountParts {
     head: MountHead,
     sessions: Sessions,
+    presence: Presence,
     ring: Ring,
 }
 
@@ -471,13 +475,18 @@ fn take_item(content: &mut Parts, tag: u8, bytes: &[u8], planted: Planted) -> Re
                 return Err(malformed("mounts are out of order"));
             }
             let ring = Ring::begin(head.ring_floor, head.ring_head);
-            *mount = Some(Box::new(MountParts { head, sessions: Sessions::default(), ring }));
+            *mount =
+                Some(Box::new(MountParts { head, sessions: Sessions::default(), presence: Presence::default(), ring }));
             Ok(())
         }
         (Parts::Mounts { mount: Some(_), .. }, SESSION) if planted.has(Bug::SessionsNotRestored) => Ok(()),
         (Parts::Mounts { mount: Some(mount), .. }, SESSION) => {
             let record = SessionRecord::from_wire(bytes).map_err(broken)?;
             mount.sessions.restore(record).map_err(broken)
+        }
+        (Parts::Mounts { mount: Some(mount), .. }, PRESENCE) => {
+            let record = PresenceRecord::from_wire(bytes).map_err(broken)?;
+            mount.presence.restore(record).map_err(broken)
         }
         (Parts::Mounts { mount: Some(mount), .. }, TRANSACTION) => {
             let mut reader = Reader::new(bytes);
@@ -503,8 +512,8 @@ fn take_item(content: &mut Parts, tag: u8, bytes: &[u8], planted: Planted) -> Re
 /// Puts mounts whose tables are whole in place.
 fn settle(group: &mut MountsGroup, waiting: &mut VecDeque<Tables>) -> Result<(), Error> {
     while waiting.front().is_some_and(|next| next.tables.expected().is_none()) {
-        if let Some(Tables { parts: MountParts { head, sessions, ring }, tables }) = waiting.pop_front() {
-            group.put(head.into_mount(tables.finish()?, sessions, ring)?);
+        if let Some(Tables { parts, tables }) = waiting.pop_front() {
+            group.put(parts.into_mount(tables.finish()?)?);
         }
     }
     Ok(())
@@ -540,25 +549,30 @@ impl MountHead {
             timers: mount.timers.clone(),
         }
     }
+}
 
-    fn into_mount(self, database: Database, sessions: Sessions, ring: Ring) -> Result<Mount, Error> {
+impl MountParts {
+    fn into_mount(self, database: Database) -> Result<Mount, Error> {
+        let Self { head, sessions, presence, ring } = self;
         let timetable = Timetable::new(&database);
-        if !self.timers.fit(&timetable) {
+        if !head.timers.fit(&timetable) {
             return Err(malformed("the schedules are not those of the module"));
         }
         Ok(Mount {
-            id: self.mount,
-            incarnation: self.incarnation,
-            revision: self.revision,
-            changed: self.changed,
-            version: self.version,
-            creator: self.creator,
-            module: Arc::new(self.module),
+            id: head.mount,
+            incarnation: head.incarnation,
+            revision: head.revision,
+            changed: head.changed,
+            version: head.version,
+            creator: head.creator,
+            module: Arc::new(head.module),
+            tracks_sessions: database.schema().tracks_sessions(),
             database,
             sessions,
             ring,
             timetable: Arc::new(timetable),
-            timers: self.timers,
+            timers: head.timers,
+            presence,
         })
     }
 }

@@ -8,8 +8,8 @@
 
 use crate::request::ModuleRecord;
 use isx_row::codec::{decode_record, encode_record};
-use isx_row::schema::{Column, Hook, Index, IndexKind, Query, Reducer, Schedule, Schema, Table, TableKind};
-use isx_row::{Code, ContentHash, Error, Field, Revision, Time, Type, Value, key};
+use isx_row::schema::{Column, Fill, Hook, Index, IndexKind, Query, Reducer, Schedule, Schema, Table, TableKind};
+use isx_row::{Code, ContentHash, Error, Field, Revision, SessionId, Time, Type, Value, key};
 use isx_store::{
     Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Transaction,
 };
@@ -25,25 +25,35 @@ pub struct Twin {
 }
 
 impl Twin {
+    /// The session that a module which tracks sessions refuses.
+    pub const REFUSED: SessionId = SessionId([13; 16]);
+
     /// The module's record. Records of different `generation` differ in their code, and the tables of all are alike.
     pub fn module(generation: u8) -> Arc<ModuleRecord> {
-        Self::record(generation, None)
+        Self::record(generation, With::Nothing)
     }
 
     /// The same with a hook that this schedule runs.
     pub fn beating(generation: u8, schedule: Schedule) -> Arc<ModuleRecord> {
-        Self::record(generation, Some(schedule))
+        Self::record(generation, With::Beat(schedule))
     }
 
-    fn record(generation: u8, beat: Option<Schedule>) -> Arc<ModuleRecord> {
-        let schema = schema(beat).encode().unwrap_or_default();
+    /// The same with a table `online` (session uuid, key string), a reducer `enter(key)` that inserts into it, and hooks:
+    /// `came` adds 1 to the key `came`, and refuses the session [`Twin::REFUSED`]; `went` adds to the key `went` how many
+    /// rows are online.
+    pub fn tracking(generation: u8) -> Arc<ModuleRecord> {
+        Self::record(generation, With::Sessions)
+    }
+
+    fn record(generation: u8, with: With) -> Arc<ModuleRecord> {
+        let schema = schema(with).encode().unwrap_or_default();
         let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
         Arc::new(ModuleRecord { code, schema, fuel_max: 1_000, limits: Limits::default(), config: Vec::new() })
     }
 
     /// The arguments of a reducer or query, encoded. Empty when they are not of its types.
     pub fn arguments(function: &str, values: &[Value]) -> Vec<u8> {
-        let schema = schema(None);
+        let schema = schema(With::Sessions);
         let reducer = schema.reducer(function).map(|reducer| &reducer.arguments);
         let fields = reducer.or_else(|| schema.query(function).map(|query| &query.arguments));
         fields.and_then(|fields| encode_record(0, fields, values).ok()).unwrap_or_default()
@@ -54,7 +64,7 @@ impl Twin {
     /// # Errors
     /// `malformed` when it is not of the function's answer.
     pub fn answer(function: &str, bytes: &[u8]) -> Result<Value, Error> {
-        let schema = schema(None);
+        let schema = schema(With::Sessions);
         let reducer = schema.reducer(function).map(|reducer| &reducer.answer);
         let ty = reducer.or_else(|| schema.query(function).map(|query| &query.answer)).cloned();
         let ty = ty.ok_or_else(|| Error::new(Code::NotFound, function))?;
@@ -63,8 +73,14 @@ impl Twin {
     }
 }
 
-/// The module's schema, with a `beat` or without.
-fn schema(beat: Option<Schedule>) -> Schema {
+/// What a module has beside what all have.
+enum With {
+    Nothing,
+    Beat(Schedule),
+    Sessions,
+}
+
+fn schema(with: With) -> Schema {
     let column = |name: &str, ty| Column { name: name.into(), ty, default: None, since: 1 };
     let table = |name: &str, value: &str, ty| Table {
         name: name.into(),
@@ -118,16 +134,36 @@ fn schema(beat: Option<Schedule>) -> Schema {
         reducer("postpone", &[key.clone(), field("n", Type::U64), field("after", Type::Duration)], none.clone()),
         reducer("put", &[key, field("value", Type::Bytes)], none.clone()),
     ];
-    if let Some(schedule) = beat {
-        let beat =
-            Reducer { hook: Some(Hook::Schedule(schedule)), ..reducer("beat", &[field("count", Type::U64)], none) };
-        reducers.insert(1, beat);
+    let mut tables = vec![table("count", "total", Type::U64), table("kv", "value", Type::Bytes), later];
+    let hook = |name: &str, arguments: &[Field], hook| Reducer {
+        hook: Some(hook),
+        ..reducer(name, arguments, Type::Tuple(vec![]))
+    };
+    match with {
+        With::Nothing => (),
+        With::Beat(schedule) => reducers.push(hook("beat", &[field("count", Type::U64)], Hook::Schedule(schedule))),
+        With::Sessions => {
+            reducers.push(hook("came", &[], Hook::Connect));
+            reducers.push(hook("went", &[], Hook::Disconnect));
+            reducers.push(reducer("enter", &[field("key", Type::String)], none));
+            let session = Column { default: Some(Fill::Session), ..column("session", Type::Uuid) };
+            let index =
+                |name: &str| Index { name: name.into(), columns: vec![0], kind: IndexKind::Btree, unique: false };
+            tables.push(Table {
+                kind: TableKind::Session,
+                columns: vec![session, column("key", Type::String)],
+                primary_key: vec![0, 1],
+                indexes: vec![index(Fill::SESSION)],
+                ..table("online", "key", Type::String)
+            });
+        }
     }
+    reducers.sort_by(|a, b| a.name.cmp(&b.name));
     Schema {
         name: "twin".into(),
         version: "1.0.0".into(),
         public: true,
-        tables: vec![table("count", "total", Type::U64), table("kv", "value", Type::Bytes), later],
+        tables,
         reducers,
         queries: vec![query("get", Type::Option(Box::new(Type::Bytes))), query("total", Type::U64)],
     }
@@ -185,6 +221,7 @@ impl Executor for Twin {
 /// Runs one call in a transaction.
 fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Executed {
     let mut transaction = root.begin();
+    transaction.set_session(call.session);
     let done = match call.cause {
         Cause::Call => reduce(&mut transaction, entry, call),
         Cause::Hook => hook(&mut transaction, call),
@@ -202,6 +239,12 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
 
 fn hook(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> Result<Vec<u8>, Error> {
     match call.name {
+        "came" if call.session == Some(Twin::REFUSED) => return Err(Error::new(Code::Application, "not you")),
+        "came" => drop(add(transaction, &Value::String("came".into()), 1)?),
+        "went" => {
+            let online = transaction.table("online").and_then(|table| transaction.database().row_count(table));
+            add(transaction, &Value::String("went".into()), online.unwrap_or(0))?;
+        }
         "init" => write(transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))?,
         "beat" => {
             let schema = Arc::clone(transaction.database().schema());
@@ -249,6 +292,13 @@ fn reduce(
             let at = Value::Time(Time(entry.time.0.saturating_add(after.0)));
             let row = [Value::U64(0), key.clone(), at, Value::U64(*n)];
             let row = encode_record(1, &fields(transaction.database(), "later"), &row).map_err(malformed)?;
+            transaction.insert(table, &row)?;
+            Value::Tuple(vec![])
+        }
+        ("enter", [key]) => {
+            let table = transaction.table("online").ok_or_else(|| Error::new(Code::NotFound, "online"))?;
+            let row = [Value::Uuid([0; 16]), key.clone()];
+            let row = encode_record(1, &fields(transaction.database(), "online"), &row).map_err(malformed)?;
             transaction.insert(table, &row)?;
             Value::Tuple(vec![])
         }

@@ -6,7 +6,7 @@ use crate::request::ModuleRecord;
 use crate::ring::Resume;
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
-use isx_row::{Error, Incarnation, MountId, Principal, Revision, Signature, Time};
+use isx_row::{Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
 use isx_store::{Cause, Database, ExecutionId, Executor, Invocation};
 use std::sync::Arc;
 
@@ -181,6 +181,11 @@ impl<'a> MountView<'a> {
     /// The module.
     pub fn module(&self) -> &'a Arc<ModuleRecord> {
         &self.mount.module
+    }
+
+    /// The sessions that are connected; only of modules that have to know.
+    pub fn connected(&self) -> impl Iterator<Item = SessionId> + use<'a> {
+        self.mount.presence.iter()
     }
 
     /// The hooks that have a schedule, and when each runs next.

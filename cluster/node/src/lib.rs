@@ -14,6 +14,7 @@
 //! - A state folder has one node, one identity and a known version (`state::tests`).
 //! - A blob is whole and checked, or it is not there (`blobs::tests`).
 //! - What was acknowledged is there after a start on the same folder (`tests/node.rs`).
+//! - A session that nobody holds any more ends, whoever restarted meanwhile (`vat::sessions` in isx-sim).
 //! - Callers without the owner's rights see public members only (`tests/node.rs`).
 
 mod anchor;
@@ -32,6 +33,7 @@ mod planted;
 #[cfg(not(feature = "planted"))]
 #[path = "planted_disabled.rs"]
 mod planted;
+mod presence;
 #[cfg(feature = "real")]
 pub mod real;
 mod saga;

@@ -30,6 +30,12 @@ pub const LOG_BYTES_MAX: usize = 512 * 1024;
 pub const LOGS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Lines in one part of a followed log.
 pub const LOG_PART_LINES_MAX: usize = 256;
+/// How long a session that nobody holds any more may come back before it ends.
+pub const SESSION_GRACE: Duration = Duration::from_secs(10);
+/// How often a node looks for sessions that ended.
+pub const SESSIONS_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Sessions that may call over one object; more are refused: a caller has one for each.
+pub const SESSIONS_PER_OBJECT_MAX: usize = 64;
 /// Fuel of one call where the mount's limits say nothing.
 pub const CALL_FUEL: u64 = 1_000_000_000;
 

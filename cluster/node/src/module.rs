@@ -112,6 +112,7 @@ impl Module for Administration {
         let upgrade = Request::Upgrade { mount: self.binding.mount, expected: present.code, module };
         match self.shared.mounts(upgrade).await? {
             Outcome::Mounted { .. } => Ok(()),
+            Outcome::Application { text, .. } => Err(Error::new(Code::Application, format!("upgrade: {text}"))),
             other => Err(unexpected(&other)),
         }
     }

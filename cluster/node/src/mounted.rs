@@ -2,22 +2,24 @@
 
 use crate::follow::{Table, follow};
 use crate::planted::Bug;
-use crate::shared::{Shared, Who, group, mount_in};
+use crate::presence::Held;
+use crate::shared::{Shared, Who, group, mount_in, unexpected};
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
 use isx_anchors::Binding;
 use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
 use isx_iface::{Answer, Call, Items, Object, ObjectRef};
-use isx_port::Lane;
+use isx_port::{Instant, Lane};
 use isx_raft::{Consistency, Group};
 use isx_row::schema::Schema;
-use isx_row::{Code, Error, MountId};
+use isx_row::{Code, Error, MountId, SessionId};
 use std::sync::Arc;
 
 /// The mounted object for a caller.
 pub(crate) fn mounted(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ObjectRef {
-    Arc::new(Mounted { shared: shared.clone(), who, mount: binding.mount, group: group(binding.group) })
+    let held = shared.presence.of(binding.mount);
+    Arc::new(Mounted { shared: shared.clone(), who, mount: binding.mount, group: group(binding.group), held })
 }
 
 /// Names a call in traces.
@@ -28,6 +30,7 @@ struct Mounted {
     who: Who,
     mount: MountId,
     group: Group,
+    held: Held,
 }
 
 impl Mounted {
@@ -44,6 +47,9 @@ impl Mounted {
     fn make(&self, call: Call, schema: &Schema, trace: TraceId) -> BoxFuture<'_, Result<Answer, Error>> {
         if !call.objects.is_empty() {
             let error = Error::new(Code::Unsupported, "objects can not be passed to modules in this version");
+            return ready(Err(error)).boxed();
+        }
+        if let Some(Err(error)) = call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)) {
             return ready(Err(error)).boxed();
         }
         // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
@@ -75,7 +81,27 @@ impl Mounted {
             locators: Vec::new(),
         };
         let request = Request::Call(Box::new(request));
-        async move { answer(self.shared.raft.propose(self.group, request, deadline).await?) }
+        async move {
+            let outcome = self.shared.raft.propose(self.group, &request, deadline).await?;
+            match session {
+                Some(call) if outcome == Outcome::Unconnected => {
+                    self.connect(call.session, deadline).await?;
+                    answer(self.shared.raft.propose(self.group, &request, deadline).await?)
+                }
+                _ => answer(outcome),
+            }
+        }
+    }
+
+    /// Connects a session to a mount whose module has to know.
+    async fn connect(&self, session: SessionId, deadline: Instant) -> Result<(), Error> {
+        let connect = Request::Connect { mount: self.mount, session, principal: self.who.principal };
+        match self.shared.raft.propose(self.group, connect, deadline).await? {
+            Outcome::Done => Ok(()),
+            Outcome::Refused(error) => Err(error),
+            Outcome::Application { text, .. } => Err(Error::new(Code::Application, format!("connect: {text}"))),
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn ask(&self, call: Call) -> Result<Answer, Error> {
@@ -140,6 +166,8 @@ impl Object for Mounted {
         let missing = || Error::new(Code::NotFound, format!("table {} is not found", call.method));
         let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
         let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
+        // Who follows is there, although it may not call for long.
+        call.delivery.session.map_or(Ok(()), |coordinates| self.held.hold(coordinates.session))?;
         let table = Table { group: self.group, mount: self.mount, table: id };
         follow(&self.shared, table, call.delivery.after)
     }

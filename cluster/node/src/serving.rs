@@ -6,6 +6,7 @@ use crate::blobs::Blobs;
 use crate::gate::Gate;
 use crate::limits::LEADER_WITHIN;
 use crate::planted::Planted;
+use crate::presence::end_sessions;
 use crate::saga;
 use crate::shared::{Shared, on, unexpected};
 use futures::future::{Either, select};
@@ -117,6 +118,7 @@ impl Opened {
             exec,
             blobs,
             logs: Arc::default(),
+            presence: Arc::default(),
             peer_text,
             home,
             alias,
@@ -129,6 +131,8 @@ impl Opened {
         });
         let logs = shared.logs.clone().keep(shared.raft.follow(MOUNTS)?);
         shared.ports.spawn.spawn("logs", Box::pin(logs));
+        let ending = end_sessions(Arc::downgrade(&shared), shared.ports.clock.clone());
+        shared.ports.spawn.spawn("sessions", Box::pin(ending));
         saga::drive(&shared).await?;
         let incoming = shared.ports.net.accept(isx_vat::PROTOCOL);
         let incoming = incoming.map_err(|error| Error::new(Code::Fatal, error.to_string()))?;

@@ -4,6 +4,7 @@ use crate::blobs::Blobs;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
 use crate::logs::Logs;
 use crate::planted::Planted;
+use crate::presence::Presence;
 use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
 use isx_cluster::{MountView, Outcome, Request, View};
 use isx_exec::Exec;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) exec: Arc<Exec>,
     pub(crate) blobs: Blobs,
     pub(crate) logs: Arc<Logs>,
+    pub(crate) presence: Arc<Presence>,
     /// How a peer is written for people.
     pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.

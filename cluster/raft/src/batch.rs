@@ -103,7 +103,7 @@ impl Queue {
     }
 
     /// See [`crate::Raft::propose`].
-    pub(crate) async fn propose(&self, request: Request, deadline: Instant) -> Result<Outcome, Error> {
+    pub(crate) async fn propose(&self, request: &Request, deadline: Instant) -> Result<Outcome, Error> {
         let (place, answer) = self.enter(request.pack()?, deadline).await?;
         match futures::future::select(answer, self.clock.sleep_until(deadline)).await {
             Either::Left((Ok(answer), _)) => answer,

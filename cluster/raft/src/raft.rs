@@ -20,6 +20,7 @@ use isx_wal::{Group, LogIdentity, WalError};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::{AsyncRuntime, Config, ReadPolicy, ServerState, SnapshotPolicy};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -320,13 +321,18 @@ impl Raft {
     ///
     /// # Cancel safety
     /// Dropping the future abandons the answer; the request may be applied all the same.
-    pub async fn propose(&self, group: Group, request: Request, deadline: Instant) -> Result<Outcome, Error> {
+    pub async fn propose(
+        &self,
+        group: Group,
+        request: impl Borrow<Request>,
+        deadline: Instant,
+    ) -> Result<Outcome, Error> {
         let running = self.group(group)?;
         // What ends a hold must get through it.
-        if !matches!(request, Request::Skip { .. }) {
+        if !matches!(request.borrow(), Request::Skip { .. }) {
             running.shared.check_serves()?;
         }
-        running.queue.propose(request, deadline).await
+        running.queue.propose(request.borrow(), deadline).await
     }
 
     /// A version of the group's state.

@@ -20,7 +20,7 @@ pub(crate) async fn run(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dyn
         }
         // A tick does a bounded part; the next follows at once if more is due.
         while shared.leads() && shared.is_due(&*clock) {
-            if queue.propose(Request::Tick, clock.now().after(TICK_WITHIN)).await.is_err() {
+            if queue.propose(&Request::Tick, clock.now().after(TICK_WITHIN)).await.is_err() {
                 break;
             }
         }
@@ -54,7 +54,8 @@ async fn fire_due(queue: &Queue, shared: &Shared, clock: &dyn Clock) -> bool {
     }
     let mounts = shared.due(clock, FIRES_MAX);
     let deadline = clock.now().after(TICK_WITHIN);
-    let fires = mounts.into_iter().map(|mount| queue.propose(Request::Fire { mount }, deadline));
-    let refused = join_all(fires).await.into_iter().find_map(Result::err);
+    let fires: Vec<Request> = mounts.into_iter().map(|mount| Request::Fire { mount }).collect();
+    let refused =
+        join_all(fires.iter().map(|fire| queue.propose(fire, deadline))).await.into_iter().find_map(Result::err);
     refused.inspect(|error| tracing::debug!(%error, "a timer was not fired")).is_none()
 }

@@ -11,6 +11,8 @@ mod ledger;
 mod modules;
 mod program;
 mod publisher;
+#[cfg(test)]
+mod sessions;
 
 pub use modules::Modules;
 pub(crate) use program::Program;

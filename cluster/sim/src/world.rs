@@ -141,6 +141,16 @@ impl World {
         caller
     }
 
+    /// Ends a program where it stands, and its connections.
+    #[cfg(test)]
+    pub(crate) fn end_caller(&self, life: Life) {
+        let mut callers = self.callers();
+        let place = callers.iter().position(|(_, one)| *one == life).expect("a program that runs");
+        let (peer, life) = callers.remove(place);
+        self.net.kill(peer, life);
+        self.executor.kill(life);
+    }
+
     /// Every peer of the network.
     pub(crate) fn peers(&self) -> Vec<PeerId> {
         let machines = self.nodes.iter().map(|node| node.peer);

@@ -188,6 +188,9 @@ impl Host {
     /// Makes ready for a call.
     pub(crate) fn begin(&mut self, tables: Tables, context: Context) {
         self.tables = tables;
+        if let State::Change(transaction) = &mut self.tables.state {
+            transaction.set_session(context.session);
+        }
         self.context = context;
         self.hooks.clear();
         self.hooks_left = HOOKS_MAX;

@@ -3,7 +3,7 @@
 use crate::packed::{Entry, Key, Row};
 use isx_row::codec::{self, CodecError, Layout};
 use isx_row::schema::{Column, Fill, Schema, Table, TableKind};
-use isx_row::{Code, Error, Time, Type, key};
+use isx_row::{Code, Error, SessionId, Time, Type, key};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,13 +59,30 @@ pub(crate) struct AutoInc {
     signed: bool,
 }
 
-/// A column that the host writes with log time.
+/// A column that the host writes.
 pub(crate) struct Stamp {
     position: usize,
     /// Where it stands in a row of the present version.
     range: Range<usize>,
-    /// Whether updates leave it as it was.
-    created: bool,
+    written: Written,
+}
+
+/// With what the host writes a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// Log time, at the insert.
+    Created,
+    /// Log time.
+    Updated,
+    /// The session, at the insert.
+    Session,
+}
+
+/// What the host writes into columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stamps {
+    pub(crate) time: Time,
+    pub(crate) session: Option<SessionId>,
 }
 
 /// Whether rows of earlier table versions are taken.
@@ -113,8 +130,8 @@ impl Plan {
 
 impl TablePlan {
     fn new(id: TableId, table: Table) -> Result<Self, Error> {
-        if !matches!(table.kind, TableKind::Durable | TableKind::Event) {
-            let text = format!("table {}: only durable and event tables are built", table.name);
+        if table.kind == TableKind::Volatile {
+            let text = format!("table {}: volatile tables are not built", table.name);
             return Err(Error::new(Code::Unsupported, text));
         }
         let ascending = table.columns.is_sorted_by_key(|column| column.since);
@@ -141,25 +158,35 @@ impl TablePlan {
         Ok(Self { id, layouts, primary, indexes, auto_inc, stamps, table })
     }
 
-    /// A checked row of the present version as it is stored at this log time: in the place of `old`, or as a new one.
-    pub(crate) fn stamped(&self, row: &[u8], old: Option<&Row>, time: Time) -> Vec<u8> {
-        let now = time.0.to_le_bytes();
+    /// A checked row of the present version as it is stored with these stamps: in the place of `old`, or as a new one.
+    ///
+    /// # Errors
+    /// `bad_arguments` for a row of a session when there is none.
+    pub(crate) fn stamped(&self, row: &[u8], old: Option<&Row>, stamps: Stamps) -> Result<Vec<u8>, Error> {
+        let now = stamps.time.0.to_le_bytes();
         let mut bytes = row.to_vec();
         for stamp in &self.stamps {
-            let value = match old.filter(|_| stamp.created) {
-                Some(old) => self.member(old, stamp.position).unwrap_or(&Fill::TIMELESS),
-                None => &now,
+            let value = match (old, stamp.written, &stamps.session) {
+                (Some(old), Written::Created | Written::Session, _) => {
+                    self.member(old, stamp.position).unwrap_or(&Fill::TIMELESS)
+                }
+                (_, Written::Created | Written::Updated, _) => &now[..],
+                (None, Written::Session, Some(session)) => &session.0,
+                (None, Written::Session, None) => {
+                    let text = format!("table {}: its rows are of sessions, and the call has none", self.table.name);
+                    return Err(Error::new(Code::BadArguments, text));
+                }
             };
             if let Some(place) = bytes.get_mut(stamp.range.clone()).filter(|place| place.len() == value.len()) {
                 place.copy_from_slice(value);
             }
         }
-        bytes
+        Ok(bytes)
     }
 
     /// Whether rows stay after their transaction.
     pub(crate) fn is_durable(&self) -> bool {
-        self.table.kind == TableKind::Durable
+        matches!(self.table.kind, TableKind::Durable | TableKind::Session)
     }
 
     /// Checks that `row` is the canonical encoding of a row of this table.
@@ -310,12 +337,13 @@ pub(crate) fn no_table(id: TableId) -> Error {
 
 fn stamps(table: &Table, layout: Option<&Layout>) -> Vec<Stamp> {
     let stamp = |(position, column): (usize, &Column)| {
-        let created = match column.default.as_ref()? {
-            Fill::Created => true,
-            Fill::Updated => false,
+        let written = match column.default.as_ref()? {
+            Fill::Created => Written::Created,
+            Fill::Updated => Written::Updated,
+            Fill::Session => Written::Session,
             Fill::Value(_) => return None,
         };
-        Some(Stamp { position, range: layout?.fixed_range(position)?, created })
+        Some(Stamp { position, range: layout?.fixed_range(position)?, written })
     };
     table.columns.iter().enumerate().filter_map(stamp).collect()
 }

@@ -4,10 +4,10 @@ use crate::changes::{Change, Changes, net};
 use crate::database::{Database, Usage};
 use crate::limits::{TRANSACTION_BYTES_MAX, TRANSACTION_CHANGES_MAX};
 use crate::packed::Row;
-use crate::plan::{IndexId, TableId, TablePlan, Versions};
+use crate::plan::{IndexId, Stamps, TableId, TablePlan, Versions};
 use crate::scan::{Chunk, Position, Scan};
 use crate::table::{self, TableState};
-use isx_row::{Code, Error, Time};
+use isx_row::{Code, Error, SessionId, Time};
 use std::borrow::BorrowMut;
 use std::collections::BTreeMap;
 
@@ -18,8 +18,7 @@ pub struct Transaction<D: BorrowMut<Database>> {
     undo: Vec<Undo>,
     /// Bytes of the changes in `undo`.
     bytes: usize,
-    /// What the columns say that tell when a row was inserted or changed.
-    time: Time,
+    stamps: Stamps,
 }
 
 /// A place in a transaction to roll back to. Means nothing to another transaction.
@@ -33,13 +32,18 @@ enum Undo {
 
 impl<D: BorrowMut<Database>> Transaction<D> {
     pub(crate) fn new(database: D) -> Self {
-        Self { database, undo: Vec::new(), bytes: 0, time: Time(0) }
+        Self { database, undo: Vec::new(), bytes: 0, stamps: Stamps::default() }
     }
 
     /// Says at which log time the transaction happens: what it writes into columns that tell when a row was inserted or
     /// changed, from now on. 1970 before.
     pub fn set_time(&mut self, time: Time) {
-        self.time = time;
+        self.stamps.time = time;
+    }
+
+    /// Says whose session inserts rows from now on; none before.
+    pub fn set_session(&mut self, session: Option<SessionId>) {
+        self.stamps.session = session;
     }
 
     /// The root as the transaction has changed it. A clone of it keeps what may still be rolled back: only for a dry run.
@@ -94,7 +98,7 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     /// # Errors
     /// `malformed` for bytes that are no row of the table's present version; `duplicate` when the primary key or a unique
     /// index has it; `limit` when a key is too long, the numbers are used up, the database is full or the transaction too
-    /// large.
+    /// large; `bad_arguments` for a row of a session when there is none.
     pub fn insert(&mut self, table: TableId, row: &[u8]) -> Result<Row, Error> {
         let (plan, state, usage, limits) = split(self.database.borrow_mut(), table)?;
         plan.check(row, Versions::Present)?;
@@ -102,7 +106,7 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         let row = match plan.stamps.is_empty() {
             true => row,
             false => {
-                stamped = plan.stamped(row, None, self.time);
+                stamped = plan.stamped(row, None, self.stamps)?;
                 &stamped
             }
         };
@@ -151,7 +155,7 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         let old = state.rows.get(&key).cloned().ok_or_else(|| no_row(plan))?;
         let row = match plan.stamps.is_empty() {
             true => Row::new(row),
-            false => Row::new(&plan.stamped(row, Some(&old), self.time)),
+            false => Row::new(&plan.stamped(row, Some(&old), self.stamps)?),
         };
         let entries = plan.entries(&row, &key)?;
         state.check_unique(plan, &key, &entries)?;

@@ -209,8 +209,12 @@ impl Object for Lasting {
         futures::future::join_all(calls.into_iter().map(|call| self.call(call))).await
     }
 
-    async fn stream(&self, call: Call) -> Result<Items, Error> {
+    async fn stream(&self, mut call: Call) -> Result<Items, Error> {
         let deadline = self.0.deadline(&call);
+        if self.0.numbered {
+            // Who follows is there, although it may not call for long.
+            call.delivery.session = Some(self.0.session.present());
+        }
         let first = open(&self.0, deadline, call.clone()).await?;
         let following = Following { reference: self.0.clone(), call, opened: Some(first) };
         Ok(stream::unfold(following, |mut following| async move {

@@ -50,6 +50,11 @@ impl Session {
         }
     }
 
+    /// What says that the session is there, and calls nothing: the number 0 is no call's.
+    pub(crate) fn present(&self) -> SessionCall {
+        SessionCall { session: self.id, sequence: Sequence(0), done_below: Sequence(0) }
+    }
+
     fn take(&self) -> Option<Sequence> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = numbers.next;

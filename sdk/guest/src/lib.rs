@@ -87,8 +87,8 @@ pub use isx_macros::main;
 
 /// Makes a struct the row of a table of this module.
 ///
-/// On the struct: `public` (else private), `event` (rows exist for one transaction) or `durable`, `name = "…"` (else the
-/// struct's name in snake case), and below it `#[index(btree, columns(a, b))]`.
+/// On the struct: `public` (else private), `durable`, `session` (rows go when their session ends) or `event` (rows exist for
+/// one transaction), `name = "…"` (else the struct's name in snake case), and below it `#[index(btree, columns(a, b))]`.
 ///
 /// On a column: `#[primary_key]` (several make one key, in order), `#[primary_key(auto_inc)]` (a 0 is numbered on insert),
 /// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`. `#[due]` on one
@@ -100,6 +100,10 @@ pub use isx_macros::main;
 /// `#[created_at] at: Time` and `#[updated_at] at: Time` are written by the host with log time: when the row was inserted,
 /// and when it was inserted or last updated. At most one of each; no guest can write another time. Rows older than such a
 /// column have `Time(0)` in it.
+///
+/// A table of sessions has one column `#[session] session: SessionId`, which may be its primary key: the host writes the
+/// session whose call inserts the row, and removes the row when that session has ended. Rows that go so set off no hooks; the
+/// hook `on = "disconnect"` still sees them.
 ///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
 /// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`; [`Within`] says which bounds. In
@@ -115,6 +119,9 @@ pub use isx_macros::table;
 /// - `on = "init"`: the mount was created.
 /// - `on = "upgrade"`: the mount got this module in the place of another; it may take `from: String`, the version before.
 ///   When it fails there is no upgrade.
+/// - `on = "connect"`: a session calls the mount for the first time, or again after it ended; when it fails its calls are
+///   refused. `on = "disconnect"`: the session ended: whoever had it is gone, and did not come back within ten seconds. Both
+///   are on behalf of the caller, and `ctx.session()` says which.
 /// - `on = "greeting.insert"`, `.update`, `.delete`: a row of an own table changed, in the same transaction; it takes `row`,
 ///   or `old` and `new`.
 /// - `on = "greeting.due"`: log time has reached the row's column that is marked `#[due]`; it takes `row`, which is deleted

@@ -5,7 +5,7 @@ use crate::record;
 use isx_row::cron::Cron;
 use isx_row::limits::{SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety, Type};
 
@@ -36,7 +36,8 @@ impl Kind {
 
 /// The event of a hook.
 enum Hook {
-    Init,
+    /// One that takes nothing: its variant of `HookDesc`.
+    Plain(&'static str),
     Upgrade,
     Table {
         table: String,
@@ -238,11 +239,13 @@ fn read_hook(settings: &mut Settings) -> Result<Option<Hook>> {
 }
 
 fn parse_event(text: LitStr) -> Result<Hook> {
-    let known = "events: \"init\", \"upgrade\", and with a table of this module \"TABLE.insert\", \"TABLE.update\", \
+    let known = "events: \"init\", \"upgrade\", \"connect\", \"disconnect\", and with a table of this module \"TABLE.insert\", \"TABLE.update\", \
                  \"TABLE.delete\", \"TABLE.due\"; times are `every = \"5s\"` and `cron = \"0 3 * * *\"`";
     let value = text.value();
     let event = match value.split_once('.') {
-        None if value == "init" => return Ok(Hook::Init),
+        None if value == "init" => return Ok(Hook::Plain("Init")),
+        None if value == "connect" => return Ok(Hook::Plain("Connect")),
+        None if value == "disconnect" => return Ok(Hook::Plain("Disconnect")),
         None if value == "upgrade" => return Ok(Hook::Upgrade),
         Some((_, event @ ("insert" | "update" | "delete" | "due"))) => event,
         _ => return Err(Error::new(text.span(), known)),
@@ -295,7 +298,7 @@ fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bo
         return Err(Error::new(span, "a hook is called by its event and by nothing else; delete `public`"));
     }
     let (counts, wanted) = match hook {
-        Hook::Init => (0..=0, "an `init` hook has no argument but the context"),
+        Hook::Plain(_) => (0..=0, "this hook has no argument but the context"),
         Hook::Upgrade => (0..=1, "an `upgrade` hook has at most the argument `from: String`: the version before"),
         Hook::Every(_) | Hook::Cron(_) => {
             (0..=1, "a hook on times has at most the argument `count: u64`: how many of them have passed")
@@ -309,7 +312,7 @@ fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bo
 
 fn hook_tokens(hook: &Hook) -> TokenStream {
     let described = match hook {
-        Hook::Init => quote!(Init),
+        Hook::Plain(event) => format_ident!("{event}").into_token_stream(),
         Hook::Upgrade => quote!(Upgrade),
         Hook::Table { table, event, .. } => {
             let event = format_ident!("{event}");

@@ -242,7 +242,9 @@ fn hooks_have_the_arguments_of_their_event() {
     reducer(quote!(on = "greeting.update"), one.clone(), "`old: Row, new: Row`");
     reducer(quote!(on = "greeting.update"), two, "");
     reducer(quote!(on = "greeting.insert", public), one.clone(), "delete `public`");
-    reducer(quote!(on = "connect"), none.clone(), "events: \"init\"");
+    reducer(quote!(on = "connect"), none.clone(), "");
+    reducer(quote!(on = "disconnect"), one.clone(), "no argument but the context");
+    reducer(quote!(on = "start"), none.clone(), "events: \"init\"");
     reducer(quote!(on = "greeting.touch"), one.clone(), "events: \"init\"");
     reducer(quote!(on = "/home/other:greeting.insert"), one, "another module's table");
     reducer(quote!(on(init)), none.clone(), "write `on = \"…\"`");
@@ -286,7 +288,7 @@ fn rows_are_checked() {
         }
     );
     row(quote!(public), ok.clone(), "");
-    row(quote!(volatile), ok.clone(), "allowed: public, durable, event");
+    row(quote!(volatile), ok.clone(), "allowed: public, durable, session, event");
     row(quote!(durable, event), ok.clone(), "a table has one kind");
     row(quote!(event), ok.clone(), "an event table keeps no rows");
     row(quote!(name = "Greeting"), ok, "spelled with a to z");
@@ -295,6 +297,9 @@ fn rows_are_checked() {
         (quote!(#[due]), quote!(u64), "write `isx::Time`"),
         (quote!(#[due(btree)]), quote!(Time), "when log time reaches it"),
         (quote!(#[due] #[index(hash, name = "due")]), quote!(Time), "two indexes are called `due`"),
+        (quote!(#[session]), quote!(SessionId), "add the word, or delete `#[session]`"),
+        (quote!(#[session]), quote!(u64), "write `isx::SessionId`"),
+        (quote!(#[session(hash)]), quote!(SessionId), "the host writes the session"),
     ] {
         let table = quote!(
             struct Alarm {
@@ -305,6 +310,14 @@ fn rows_are_checked() {
             }
         );
         row(quote!(), table, wanted);
+    }
+    for (column, wanted) in [
+        (quote!(#[primary_key] #[session] session: SessionId), ""),
+        (quote!(#[primary_key] id: u64, #[session] session: SessionId), ""),
+        (quote!(#[primary_key] id: u64), "add `#[session] session: isx::SessionId`"),
+        (quote!(#[primary_key] id: u64, #[session] a: SessionId, #[session] b: SessionId), "delete one"),
+    ] {
+        row(quote!(session), quote!(struct Online { #column, name: String }), wanted);
     }
     row(
         quote!(),
@@ -509,8 +522,8 @@ fn times_are_checked() {
     row(quote!(), with(quote!(#[created_at] a: i64)), "write `isx::Time`");
     row(quote!(), with(quote!(#[updated_at] a: Option<Time>)), "write `isx::Time`");
     row(quote!(), with(quote!(#[created_at(now)] a: Time)), "allowed: nothing");
-    row(quote!(), with(quote!(#[created_at] a: Time, #[created_at] b: Time)), "another column has this time already");
-    row(quote!(), with(quote!(#[updated_at] a: Time, #[updated_at] b: Time)), "another column has this time already");
+    row(quote!(), with(quote!(#[created_at] a: Time, #[created_at] b: Time)), "another column has this already");
+    row(quote!(), with(quote!(#[updated_at] a: Time, #[updated_at] b: Time)), "another column has this already");
     row(quote!(), with(quote!(#[created_at] #[updated_at] a: Time)), "delete one");
     row(quote!(), with(quote!(#[created_at] #[default(Time(5))] a: Time)), "delete one");
     row(quote!(), with(quote!(#[primary_key] #[created_at] a: Time)), "put `#[primary_key]` on another");

@@ -44,13 +44,15 @@ pub enum Fill {
     Created,
     /// The time of the last change.
     Updated,
+    /// The session whose row it is.
+    Session,
 }
 
 /// A checked table.
 pub struct Table {
     /// As the schema names it.
     pub name: String,
-    /// `Durable` or `Event`.
+    /// `Durable`, `Session` or `Event`.
     pub kind: &'static str,
     /// Whether callers that reach the module may read it.
     pub public: bool,
@@ -111,22 +113,27 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
         return Err(Error::new(row.ident.span(), "`public` and `private` exclude each other; keep one"));
     }
     let durable = settings.word("durable")?;
+    let session = settings.word("session")?;
     let event = settings.word("event")?;
-    if durable && event {
-        return Err(Error::new(row.ident.span(), "a table has one kind; keep `durable` or `event`"));
+    if usize::from(durable) + usize::from(session) + usize::from(event) > 1 {
+        return Err(Error::new(row.ident.span(), "a table has one kind; keep `durable`, `session` or `event`"));
     }
     let name = match settings.text("name")? {
         Some(text) => name_in(&text)?,
         None => snake_name_of(&row.ident)?,
     };
-    settings.done("public, durable, event, name = \"…\"")?;
+    settings.done("public, durable, session, event, name = \"…\"")?;
     if !row.generics.params.is_empty() {
         return Err(Error::new(row.generics.span(), "a row has one type for all callers; write the types out"));
     }
 
     let mut table = Table {
         name,
-        kind: if event { "Event" } else { "Durable" },
+        kind: match (session, event) {
+            (true, _) => "Session",
+            (_, true) => "Event",
+            _ => "Durable",
+        },
         public,
         columns: Vec::new(),
         filled: Vec::new(),
@@ -181,6 +188,18 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
             _ => {}
         }
     }
+    let of_sessions = table.filled.iter().find(|filled| matches!(filled.fill, Fill::Session));
+    match (table.kind, of_sessions) {
+        ("Session", None) => {
+            let cure = "a row of a session says of which: add `#[session] session: isx::SessionId`";
+            return Err(Error::new(row.ident.span(), cure));
+        }
+        ("Durable" | "Event", Some(filled)) => {
+            let cure = "only rows of a `#[isx::table(session)]` are of a session; add the word, or delete `#[session]`";
+            return Err(Error::new(table.columns[filled.column].ty.span(), cure));
+        }
+        _ => {}
+    }
     if table.kind == "Event" && (table.auto_inc.is_some() || !table.indexes.is_empty()) {
         return Err(Error::new(
             row.ident.span(),
@@ -198,7 +217,7 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
 
 /// The helper attributes of columns.
 const COLUMN_ATTRIBUTES: &[&str] =
-    &["primary_key", "auto_inc", "index", "unique", "due", "default", "created_at", "updated_at"];
+    &["primary_key", "auto_inc", "index", "unique", "due", "default", "created_at", "updated_at", "session"];
 
 /// Takes the helper attributes out: the compiler does not know them.
 fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attribute> {
@@ -258,6 +277,13 @@ fn fill(attribute: &Attribute, column: &Part) -> Result<Option<Fill>> {
     let fill = match path {
         path if path.is_ident("created_at") => Fill::Created,
         path if path.is_ident("updated_at") => Fill::Updated,
+        path if path.is_ident("session") => {
+            Settings::of(attribute)?.done("nothing: the host writes the session")?;
+            if !is_named(&column.ty, "SessionId") {
+                return Err(Error::new(column.ty.span(), "the host writes the session here; write `isx::SessionId`"));
+            }
+            return Ok(Some(Fill::Session));
+        }
         _ => return Ok(None),
     };
     Settings::of(attribute)?.done("nothing: the host writes the log time")?;
@@ -268,7 +294,11 @@ fn fill(attribute: &Attribute, column: &Part) -> Result<Option<Fill>> {
 }
 
 fn is_time(ty: &Type) -> bool {
-    matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == "Time"))
+    is_named(ty, "Time")
+}
+
+fn is_named(ty: &Type, name: &str) -> bool {
+    matches!(ty, Type::Path(ty) if ty.path.segments.last().is_some_and(|last| last.ident == name))
 }
 
 fn fill_column(attribute: &Attribute, position: usize, fill: Fill, table: &mut Table) -> Result<()> {
@@ -279,7 +309,11 @@ fn fill_column(attribute: &Attribute, position: usize, fill: Fill, table: &mut T
     let is_value = matches!(fill, Fill::Value { .. });
     let same = |other: &Filled| std::mem::discriminant(&other.fill) == std::mem::discriminant(&fill);
     if !is_value && table.filled.iter().any(same) {
-        return Err(Error::new(attribute.span(), "another column has this time already; delete one"));
+        return Err(Error::new(attribute.span(), "another column has this already; delete one"));
+    }
+    if matches!(fill, Fill::Session) {
+        let (name, columns) = (isx_row::schema::Fill::SESSION.to_owned(), vec![position]);
+        table.indexes.push(Index { name, columns, kind: "Btree", unique: false });
     }
     table.filled.push(Filled { column: position, fill });
     Ok(())
@@ -351,9 +385,9 @@ fn check_auto_inc(ty: &Type) -> Result<()> {
 
 fn implementation(row: &Ident, table: &Table) -> TokenStream {
     let name = &table.name;
-    let times =
-        (0..table.columns.len()).any(|column| matches!(table.fill(column), Some(Fill::Created | Fill::Updated)));
-    let host_writes = table.auto_inc.is_some() || times;
+    let written = (0..table.columns.len())
+        .any(|column| matches!(table.fill(column), Some(Fill::Created | Fill::Updated | Fill::Session)));
+    let host_writes = table.auto_inc.is_some() || written;
     let version = table.version();
     let key = key_type(table, &table.primary_key);
     quote! {

@@ -89,7 +89,7 @@ pub struct Column {
 }
 
 /// What a column holds where nobody writes it. At most one column of a table is [`Fill::Created`] and one
-/// [`Fill::Updated`]; neither is in the primary key.
+/// [`Fill::Updated`]; neither is in the primary key. Tables of sessions have one [`Fill::Session`], others none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fill {
     /// In rows older than the column: the value of this standalone encoding.
@@ -99,17 +99,24 @@ pub enum Fill {
     Created,
     /// A time: the log time at which the row was inserted or last updated, otherwise as [`Fill::Created`].
     Updated,
+    /// A uuid: the session whose call inserted the row, written by the host whatever guests give; with it the row goes.
+    /// There from the start, and kept in the index [`Fill::SESSION`].
+    Session,
 }
 
 impl Fill {
     /// The time of rows older than the column that says when they came or changed: nobody noted it.
     pub const TIMELESS: [u8; 8] = [0; 8];
+    /// The index of a table of sessions that finds the rows of one: over that column alone, not unique.
+    pub const SESSION: &'static str = "session";
 
     /// The standalone encoding of what rows older than the column have in it.
     pub fn older(&self) -> &[u8] {
         match self {
             Self::Value(value) => value,
             Self::Created | Self::Updated => &Self::TIMELESS,
+            // No row is older.
+            Self::Session => &[],
         }
     }
 }
@@ -170,6 +177,10 @@ pub enum Hook {
     /// The mount got this module in the place of another. Takes nothing, or the other's version as a string; when it
     /// fails there is no upgrade.
     Upgrade,
+    /// A session began to call the mount, before its first call; when it fails that is refused. Takes nothing.
+    Connect,
+    /// A session ended, and its rows are still there. Takes nothing.
+    Disconnect,
     /// A row of an own table changed, in the same transaction. The arguments are rows of the table as structs: the
     /// new one for `insert`, the old and the new one for `update`, the old one for `delete`.
     OwnTable {
@@ -200,6 +211,8 @@ impl fmt::Display for Hook {
         match self {
             Self::Init => f.write_str("on init"),
             Self::Upgrade => f.write_str("on upgrade"),
+            Self::Connect => f.write_str("on connect"),
+            Self::Disconnect => f.write_str("on disconnect"),
             Self::OwnTable { table, event: RowEvent::Insert } => write!(f, "on {table}.insert"),
             Self::OwnTable { table, event: RowEvent::Update } => write!(f, "on {table}.update"),
             Self::OwnTable { table, event: RowEvent::Delete } => write!(f, "on {table}.delete"),
@@ -297,6 +310,12 @@ impl Schema {
         let schema = record::lift(section)?;
         schema.check()?;
         Ok(schema)
+    }
+
+    /// Whether the module has to know when sessions begin and end.
+    pub fn tracks_sessions(&self) -> bool {
+        let is_hook = |reducer: &Reducer| matches!(reducer.hook, Some(Hook::Connect | Hook::Disconnect));
+        self.tables.iter().any(|table| table.kind == TableKind::Session) || self.reducers.iter().any(is_hook)
     }
 
     /// The table called `name`.

@@ -468,6 +468,48 @@ fn hooks_on_times() {
 }
 
 #[test]
+fn tables_of_sessions() {
+    let of_sessions = |change: fn(&mut Table)| {
+        move |schema: &mut Schema| {
+            let table = &mut schema.tables[1];
+            table.kind = TableKind::Session;
+            table.columns.push(Column { default: Some(Fill::Session), ..column("whose", Type::Uuid) });
+            let columns = vec![u16::try_from(table.columns.len() - 1).unwrap()];
+            table.indexes.push(Index { name: Fill::SESSION.into(), columns, kind: IndexKind::Btree, unique: false });
+            change(table);
+        }
+    };
+    check(of_sessions(|_| ()), expect!["allowed"]);
+    check(of_sessions(|table| table.primary_key = vec![table.indexes[0].columns[0]]), expect!["allowed"]);
+    check(
+        of_sessions(|table| table.kind = TableKind::Durable),
+        expect!["malformed: a column of `rows` says of which session a row is: only rows of sessions are"],
+    );
+    check(
+        of_sessions(|table| table.indexes.clear()),
+        expect![
+            "malformed: table `rows` is of sessions and has no index `session` over its column of those, which is not unique: add it"
+        ],
+    );
+    check(
+        of_sessions(|table| table.columns.iter_mut().for_each(|column| column.default = None)),
+        expect!["malformed: table `rows` is of sessions and has not one column that says of which: mark one"],
+    );
+    check(
+        of_sessions(|table| table.columns.iter_mut().for_each(|column| column.ty = Type::U64)),
+        expect!["malformed: column `rows.whose` is written by the host with the session and is no uuid: make it one"],
+    );
+    check(
+        of_sessions(|table| {
+            table.version = 2;
+            table.columns.iter_mut().for_each(|column| column.since = if column.ty == Type::Uuid { 2 } else { 1 });
+        }),
+        expect!["malformed: column `rows.whose` says whose a row is, and was added later: rows had no session before"],
+    );
+    assert!(!Schema::default().tracks_sessions());
+}
+
+#[test]
 fn access() {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let declare = |access: Access| |schema: &mut Schema| schema.reducers[0].access = Some(access);

@@ -357,6 +357,16 @@ fn hooked() -> Schema {
         hook: Some(hook),
         access: None,
     };
+    let online = Table {
+        name: "online".into(),
+        kind: TableKind::Session,
+        columns: vec![
+            Column { default: Some(Fill::Session), ..column("session", Type::Uuid) },
+            column("name", Type::String),
+        ],
+        indexes: vec![Index { name: Fill::SESSION.into(), columns: vec![0], kind: IndexKind::Btree, unique: false }],
+        ..alarm.clone()
+    };
     let ring = Hook::Due { table: "alarm".into() };
     let nightly = Hook::Schedule(Schedule::Cron("30 3 * * *".into()));
     Schema {
@@ -364,11 +374,13 @@ fn hooked() -> Schema {
         version: "1.0.0".into(),
         reducers: vec![
             reducer("beat", vec![field("count", Type::U64)], Hook::Schedule(Schedule::Every(Span(500_000)))),
+            reducer("came", vec![], Hook::Connect),
             reducer("grown", vec![field("from", Type::String)], Hook::Upgrade),
             reducer("nightly", vec![], nightly),
             reducer("ring", vec![field("row", alarm.row_type())], ring),
+            reducer("went", vec![], Hook::Disconnect),
         ],
-        tables: vec![alarm],
+        tables: vec![alarm, online],
         ..Schema::default()
     }
 }

@@ -141,6 +141,7 @@ pub fn word(outcome: &Outcome) -> String {
         Outcome::Tree(_) => "tree".into(),
         Outcome::Mounted { revision, version, .. } => format!("mounted at {revision}, version {version}"),
         Outcome::Done => "done".into(),
+        Outcome::Unconnected => "unconnected".into(),
     }
 }
 

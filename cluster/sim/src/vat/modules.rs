@@ -19,8 +19,12 @@ impl Modules {
     /// # Errors
     /// What is wrong with the file, in words.
     pub fn of_folder(folder: &Path) -> Result<Arc<Self>, String> {
-        let file = folder.join("tally.wasm");
-        match std::fs::read(&file) {
+        Self::of_file(&folder.join("tally.wasm"))
+    }
+
+    /// A component in a file.
+    pub(crate) fn of_file(file: &Path) -> Result<Arc<Self>, String> {
+        match std::fs::read(file) {
             Ok(component) => Ok(Arc::new(Self { component, compiled: OnceLock::new() })),
             Err(error) => Err(format!("{}: {error}; `cargo xtask guests` builds it", file.display())),
         }

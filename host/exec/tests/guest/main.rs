@@ -6,5 +6,6 @@ mod failures;
 mod hooks;
 mod mount;
 mod scans;
+mod sessions;
 mod times;
 mod words;

@@ -68,7 +68,8 @@ impl Mount {
     }
 }
 
-fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
+/// A call without a session.
+pub fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
     Invocation {
         cause: Cause::Call,
         name,

@@ -2,9 +2,9 @@
 //!
 //! Integers are little-endian. A name or text is a u8 length and its bytes, a list a u16 count and its elements, a flag
 //! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
-//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change. A hook is a
+//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change, 4 the session. A hook is a
 //! byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
-//! 6 a due row (name of the table).
+//! 6 a due row (name of the table), 7 connect, 8 disconnect.
 
 use super::{
     Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
@@ -59,6 +59,7 @@ pub(super) mod code {
     pub(crate) const FILL_VALUE: u8 = 1;
     pub(crate) const FILL_CREATED: u8 = 2;
     pub(crate) const FILL_UPDATED: u8 = 3;
+    pub(crate) const FILL_SESSION: u8 = 4;
     pub(crate) const HOOK_NONE: u8 = 0;
     pub(crate) const HOOK_INIT: u8 = 1;
     pub(crate) const HOOK_OWN_TABLE: u8 = 2;
@@ -66,6 +67,8 @@ pub(super) mod code {
     pub(crate) const HOOK_EVERY: u8 = 4;
     pub(crate) const HOOK_CRON: u8 = 5;
     pub(crate) const HOOK_DUE: u8 = 6;
+    pub(crate) const HOOK_CONNECT: u8 = 7;
+    pub(crate) const HOOK_DISCONNECT: u8 = 8;
 }
 
 pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, Error> {
@@ -245,6 +248,7 @@ fn put_table(out: &mut Vec<u8>, table: &Table) {
             }
             Some(Fill::Created) => out.push(code::FILL_CREATED),
             Some(Fill::Updated) => out.push(code::FILL_UPDATED),
+            Some(Fill::Session) => out.push(code::FILL_SESSION),
         }
         put_u16(out, column.since);
     });
@@ -277,6 +281,8 @@ fn put_reducer(out: &mut Vec<u8>, reducer: &Reducer) {
             out.push(*event as u8);
         }
         Some(Hook::Upgrade) => out.push(code::HOOK_UPGRADE),
+        Some(Hook::Connect) => out.push(code::HOOK_CONNECT),
+        Some(Hook::Disconnect) => out.push(code::HOOK_DISCONNECT),
         Some(Hook::Schedule(Schedule::Every(Span(micros)))) => {
             out.push(code::HOOK_EVERY);
             out.extend_from_slice(&micros.to_le_bytes());
@@ -475,6 +481,7 @@ impl<'a> Reader<'a> {
                 }
                 code::FILL_CREATED => Some(Fill::Created),
                 code::FILL_UPDATED => Some(Fill::Updated),
+                code::FILL_SESSION => Some(Fill::Session),
                 _ => return Err(malformed("the schema has a column with an unknown default")),
             },
             since: self.u16()?,
@@ -505,6 +512,8 @@ impl<'a> Reader<'a> {
                     },
                 }),
                 code::HOOK_UPGRADE => Some(Hook::Upgrade),
+                code::HOOK_CONNECT => Some(Hook::Connect),
+                code::HOOK_DISCONNECT => Some(Hook::Disconnect),
                 code::HOOK_EVERY => Some(Hook::Schedule(Schedule::Every(Span(self.i64()?)))),
                 code::HOOK_CRON => Some(Hook::Schedule(Schedule::Cron(self.text(CRON_BYTES_MAX, "CRON_BYTES_MAX")?))),
                 code::HOOK_DUE => Some(Hook::Due { table: self.name()? }),

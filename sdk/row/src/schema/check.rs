@@ -16,6 +16,7 @@ use crate::limits::{
 use crate::types::{Field, Type};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Names below a home that are the system's.
 const RESERVED_MODULES: [&str; 2] = ["dev", "proc"];
@@ -45,7 +46,9 @@ pub(super) fn schema(schema: &Schema) -> Checked {
     if let Some(query) = schema.queries.iter().find(|query| schema.table(&query.name).is_some()) {
         return Err(shared(&query.name));
     }
-    for (hook, word) in [(Hook::Init, "init"), (Hook::Upgrade, "upgrade")] {
+    for (hook, word) in
+        [(Hook::Init, "init"), (Hook::Upgrade, "upgrade"), (Hook::Connect, "connect"), (Hook::Disconnect, "disconnect")]
+    {
         if schema.reducers.iter().filter(|reducer| reducer.hook.as_ref() == Some(&hook)).count() > 1 {
             return Err(malformed(format!("the module has two {word} hooks: make them one")));
         }
@@ -206,6 +209,7 @@ fn table(table: &Table) -> Checked {
             return Err(malformed(format!("two columns of `{name}` say when a row was {what}: remove one")));
         }
     }
+    sessions(table)?;
     if let Some(position) = table.auto_inc {
         let column = table.columns.get(usize::from(position));
         if !table.primary_key.contains(&position) || !column.is_some_and(|column| is_integer(&column.ty)) {
@@ -221,6 +225,31 @@ fn table(table: &Table) -> Checked {
         )));
     }
     Ok(())
+}
+
+/// Tables of sessions know whose their rows are, and find the rows of one.
+fn sessions(table: &Table) -> Checked {
+    let is_session = |column: &Column| column.default == Some(Fill::Session);
+    let columns: Vec<usize> = (0..table.columns.len()).filter(|at| is_session(&table.columns[*at])).collect();
+    let name = &table.name;
+    match (table.kind, columns.as_slice()) {
+        (TableKind::Session, [column]) => {
+            let over = |index: &Index| index.columns.iter().copied().map(usize::from).eq([*column]) && !index.unique;
+            match table.indexes.iter().any(|index| index.name == Fill::SESSION && over(index)) {
+                true => Ok(()),
+                false => Err(malformed(format!(
+                    "table `{name}` is of sessions and has no index `{}` over its column of those, which is not unique: \
+                     add it",
+                    Fill::SESSION
+                ))),
+            }
+        }
+        (TableKind::Session, _) => {
+            Err(malformed(format!("table `{name}` is of sessions and has not one column that says of which: mark one")))
+        }
+        (_, []) => Ok(()),
+        _ => Err(malformed(format!("a column of `{name}` says of which session a row is: only rows of sessions are"))),
+    }
 }
 
 fn column(table: &Table, column: &Column, since: u16) -> Checked {
@@ -240,7 +269,13 @@ fn column(table: &Table, column: &Column, since: u16) -> Checked {
         Some(Fill::Created | Fill::Updated) if column.ty != Type::Time => {
             Err(malformed(format!("{place} is written by the host with log time and is no time: make it one")))
         }
-        Some(Fill::Created | Fill::Updated) => Ok(()),
+        Some(Fill::Session) if column.ty != Type::Uuid => {
+            Err(malformed(format!("{place} is written by the host with the session and is no uuid: make it one")))
+        }
+        Some(Fill::Session) if column.since > 1 => {
+            Err(malformed(format!("{place} says whose a row is, and was added later: rows had no session before")))
+        }
+        Some(Fill::Created | Fill::Updated | Fill::Session) => Ok(()),
         None if column.since > 1 => {
             Err(malformed(format!("{place} was added later and has no default for the older rows: give it one")))
         }
@@ -301,7 +336,7 @@ fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
 
 fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
     match hook {
-        Hook::Init => takes(reducer, None),
+        Hook::Init | Hook::Connect | Hook::Disconnect => takes(reducer, None),
         Hook::Upgrade => takes(reducer, Some((&Type::String, "the version of the module before"))),
         Hook::Schedule(schedule) => {
             self::schedule(&reducer.name, schedule)?;

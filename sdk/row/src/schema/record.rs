@@ -110,6 +110,8 @@ pub enum FillDesc {
     Created,
     /// The log time of the last change.
     Updated,
+    /// The session whose call inserted the row.
+    Session,
 }
 
 /// A [`super::Index`].
@@ -134,6 +136,10 @@ pub enum HookDesc {
     OwnTable(&'static str, RowEvent),
     /// The mount got this module in the place of another.
     Upgrade,
+    /// A session began.
+    Connect,
+    /// A session ended.
+    Disconnect,
     /// A time of a schedule came, this many microseconds after the one before.
     Every(i64),
     /// A time of a calendar came.
@@ -415,6 +421,7 @@ impl Sink<'_> {
                 }
                 Some(FillDesc::Created) => self.u8(code::FILL_CREATED),
                 Some(FillDesc::Updated) => self.u8(code::FILL_UPDATED),
+                Some(FillDesc::Session) => self.u8(code::FILL_SESSION),
             }
             self.u16(column.since);
             index += 1;
@@ -457,6 +464,8 @@ impl Sink<'_> {
                 self.u8(event as u8);
             }
             Some(HookDesc::Upgrade) => self.u8(code::HOOK_UPGRADE),
+            Some(HookDesc::Connect) => self.u8(code::HOOK_CONNECT),
+            Some(HookDesc::Disconnect) => self.u8(code::HOOK_DISCONNECT),
             Some(HookDesc::Every(micros)) => {
                 self.u8(code::HOOK_EVERY);
                 self.raw(&micros.to_le_bytes());
