@@ -67,6 +67,8 @@ pub enum Verb {
         /// A component file, or the path of a mount
         what: String,
     },
+    /// The types of a module and the codec of its rows, arguments and answers, in another language
+    Bindings(Bindings),
     /// Call a reducer
     Call(Call),
     /// Ask a query
@@ -295,6 +297,30 @@ pub struct Publish {
     /// Show what it would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// `isx bindings`.
+#[derive(Args)]
+pub struct Bindings {
+    /// A component, the folder of a module, or the path of a mount
+    pub source: String,
+    /// The language
+    #[arg(long, value_enum)]
+    pub lang: Language,
+    /// Where they go [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What `isx bindings` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// A module with a typed method for each function, for ROMs and programs that link the SDK
+    Rust,
+    /// A module in need of nothing, whose types can be erased as they stand
+    Typescript,
+    /// The JSON form of rows, arguments and answers (draft 2020-12)
+    JsonSchema,
 }
 
 /// `isx call` and `isx query`.

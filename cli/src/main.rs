@@ -1,12 +1,13 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
+//! [`modules`], [`bindings`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod arguments;
+mod bindings;
 mod bounds;
 mod build;
 mod calls;
@@ -93,6 +94,7 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
         Verb::Inspect { what } if Path::new(&what).is_file() || !what.starts_with('/') => {
             modules::inspect_file(Path::new(&what), show)?;
         }
+        Verb::Bindings(arguments) if bindings::is_local(&arguments.source) => bindings::of_file(&arguments, show)?,
         Verb::Stop => {
             let reached = reach(&global, Otherwise::Fail).await?;
             node::stop(&reached.host, &global, show).await?;
@@ -121,6 +123,7 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         Verb::Publish(publish) => modules::publish(host, &publish, show).await,
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
+        Verb::Bindings(arguments) => bindings::of_mount(host, &arguments, show).await,
         Verb::Call(call) => calls::call(host, &call, calls::Kind::Reducer, global.within, show).await,
         Verb::Query(call) => calls::call(host, &call, calls::Kind::Query, global.within, show).await,
         Verb::Rows { target, limit } => {

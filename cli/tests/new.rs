@@ -39,6 +39,35 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     let printed = well(&stage, &project, &["run", "-A", "rom", "--", "ada", "grace"]);
     assert_eq!(printed, "hello, ada (1)\nhello, grace (1)\n");
 
+    // The same with typed bindings, which name a stranger's types and errors too; made again when the module is.
+    let bind = |source: &str, file: &str| {
+        let file = project.join("rom/src").join(file);
+        well(&stage, &project, &["bindings", source, "--lang", "rust", "--out", &file.to_string_lossy()])
+    };
+    assert!(bind("module", "greeter.rs").starts_with("wrote "));
+    bind(&support::guest("probe").to_string_lossy(), "probe.rs");
+    let rom = project.join("rom/src/lib.rs");
+    let text = std::fs::read_to_string(&rom).expect("the ROM");
+    let typed = text
+        .replace("call, session}", "session}")
+        .replace("use isx::rom::iface::anchor", "mod greeter;\nmod probe;\nuse isx::rom::iface::anchor")
+        .replace("object().await?;", "object().await.map(greeter::Greeter)?;")
+        .replace(
+            "let said: String = call(&greeter, \"greet\", (name.clone(),))",
+            "let said = greeter.greet(name.clone())",
+        )
+        .replace("let count: u64 = call(&greeter, \"count\", (name,))", "let count = greeter.count(name)");
+    assert!(typed.contains("greeter.greet") && typed.contains("greeter.count"), "{typed}");
+    std::fs::write(&rom, typed).expect("the ROM");
+    assert_eq!(well(&stage, &project, &["run", "-A", "rom", "--", "ada"]), "hello, ada (2)\n");
+    let module = project.join("module/src/lib.rs");
+    let source = std::fs::read_to_string(&module).expect("the module");
+    let wider = source.replace("-> Result<u64, Error>", "-> Result<u128, Error>");
+    std::fs::write(&module, wider).expect("the module");
+    let stale = say(&stage, &project, &["run", "-A", "rom", "--", "ada"]);
+    assert!(stale.code == 1 && stale.stderr.contains("stale_bindings"), "{} {}", stale.code, stale.stderr);
+    std::fs::write(&module, source).expect("the module");
+
     // The module alone, changed: what it holds is kept.
     let source = project.join("module/src/lib.rs");
     let text = std::fs::read_to_string(&source).expect("the module");
@@ -46,7 +75,7 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     std::fs::write(&source, text).expect("the module");
     assert!(well(&stage, &project, &["publish", "module"]).starts_with("upgraded /self/greeter"));
     assert_eq!(well(&stage, &project, &["call", "/self/greeter", "greet", "ada"]).trim(), "good day, ada");
-    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2");
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "4");
 
     // What differs is said first, and what would lose rows is refused.
     let changed = |change: &dyn Fn(&str) -> String| {
@@ -59,7 +88,7 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     for line in ["- query count (callers", "+ query times(name: string) -> u64 (data is kept)"] {
         assert!(planned.stderr.contains(line), "{}", planned.stderr);
     }
-    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2", "nothing was changed");
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "4", "nothing was changed");
     changed(&|text| text.replace("    /// Numbered on insert.\n    #[primary_key(auto_inc)]", "    #[primary_key]"));
     let refused = say(&stage, &project, &["publish", "module"]);
     assert!(refused.code == 125 && refused.stderr.contains("incompatible"), "{}", refused.stderr);

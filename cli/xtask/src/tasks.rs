@@ -7,8 +7,9 @@ use std::process::Command;
 
 /// The test command: everything that must pass before a change lands.
 pub fn test() -> Result<()> {
-    let mut steps = Steps::begin("test", 8 + guests::STEPS, "under 40 minutes on 2 cores from an empty target folder");
+    let mut steps = Steps::begin("test", 9 + guests::STEPS, "under 40 minutes on 2 cores from an empty target folder");
     steps.step("set up", setup::toolchain)?;
+    steps.step("Node.js and the TypeScript compiler", setup::typescript)?;
     steps.run("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     guests::build(&mut steps)?;
     steps.run("lints", &mut lints())?;

@@ -68,7 +68,7 @@ pub use module::{
 };
 
 #[doc(no_inline)]
-pub use isx_row::{Bytes, Code, ContentHash, Error, Locator, Principal, SessionId, Span, Time, Typed, Uuid};
+pub use isx_row::{Bytes, Code, ContentHash, Error, Locator, Principal, SessionId, Signature, Span, Time, Typed, Uuid};
 
 /// `Result` with isx's error.
 pub type Result<T, E = Error> = core::result::Result<T, E>;

@@ -1,0 +1,287 @@
+//! Bindings for Rust: the module's types, and a typed method for each function, over a reference to the mount.
+//!
+//! They are for ROMs, and for programs on the host that link the SDK beside `isx-client`: both hold an `ObjectRef`.
+
+use super::Callable;
+use super::names::{Names, camel};
+use anyhow::{Result, bail, ensure};
+use isx_row::schema::{Schema, Table};
+use isx_row::{Field, Type, Variant};
+use std::fmt::Write;
+
+/// Names that the generated source uses.
+const RESERVED: &[&str] = &[
+    "BTreeMap",
+    "Bytes",
+    "Clone",
+    "Code",
+    "ContentHash",
+    "Copy",
+    "Debug",
+    "Delivery",
+    "Err",
+    "Error",
+    "Failed",
+    "Hash",
+    "Locator",
+    "None",
+    "Object",
+    "ObjectRef",
+    "Ok",
+    "Option",
+    "Ord",
+    "PartialEq",
+    "PartialOrd",
+    "Principal",
+    "Result",
+    "Self",
+    "Signature",
+    "Some",
+    "Span",
+    "String",
+    "Time",
+    "Typed",
+    "Uuid",
+    "Vec",
+    "Eq",
+    "Call",
+];
+/// Members of a tuple that has an isx type.
+const TUPLE_MAX: usize = 12;
+
+/// The source of a module to be declared as `mod NAME;`.
+///
+/// # Errors
+/// Names what the SDK has no Rust type for.
+pub fn source(schema: &Schema) -> Result<String> {
+    let mut names = Names::new(schema, RESERVED);
+    let module = names.free(&camel(&schema.name));
+    let mut out = format!(
+        "//! The module `{} {}`, made by `isx bindings`. Make it again when the module changes: calls are typed against\n\
+         //! signatures, and `stale_bindings` says that these are old.\n\
+         //!\n\
+         //! Declare it as `mod NAME;`; it needs the SDK, `isx`, and nothing else.\n\
+         #![allow(dead_code, missing_docs, unused_imports, clippy::too_many_arguments, reason = \"generated from a schema\")]\n\n\
+         use isx::rom::iface::{{self, Object as _, ObjectRef}};\n\
+         use isx::{{Bytes, Code, ContentHash, Error, Locator, Principal, Span, Time, Typed, Uuid}};\n\
+         use std::collections::BTreeMap;\n\n",
+        schema.name, schema.version
+    );
+    for (name, ty) in names.iter() {
+        out.push_str(&declaration(name, ty, &names)?);
+    }
+    for table in &schema.tables {
+        out.push_str(&row(table, &names));
+    }
+    out += &format!(
+        "/// A reference to a mount of the module.\n#[derive(Clone)]\npub struct {module}(pub ObjectRef);\n\nimpl {module} {{\n"
+    );
+    for callable in Callable::all(schema) {
+        out.push_str(&method(&callable, &names)?);
+    }
+    out.push_str(ASK);
+    Ok(out)
+}
+
+/// What methods are made of, and the error of functions that have one of their own.
+const ASK: &str = r#"}
+
+async fn ask(to: &ObjectRef, name: &str, signature: [u8; 16], arguments: &impl Typed) -> Result<iface::Answer, Error> {
+    let call = iface::Call {
+        method: name.into(),
+        signature: isx::Signature(signature),
+        payload: iface::payload::encode(arguments)?,
+        objects: Vec::new(),
+        delivery: iface::Delivery::default(),
+    };
+    to.call(call).await
+}
+
+/// Why a function gave no answer that has an error of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failed<E> {
+    /// The module decided so.
+    Own(E),
+    /// Anything else; `application` where the module refused with a text only.
+    System(Error),
+}
+
+impl<E> From<Error> for Failed<E> {
+    fn from(error: Error) -> Self {
+        Self::System(error)
+    }
+}
+
+fn answer<T: Typed, E: Typed>(answer: iface::Answer) -> Result<T, Failed<E>> {
+    match &answer.application_error {
+        Some(detail) => Err(Failed::Own(iface::payload::decode_value(detail)?)),
+        None => Ok(iface::payload::value_of(&answer)?),
+    }
+}
+
+/// Reads a row of a table that was followed.
+fn row<T: Typed>(table: &str, version: u16, bytes: &[u8]) -> Result<T, Error> {
+    let record = bytes.strip_prefix(&version.to_le_bytes()).ok_or_else(|| {
+        Error::new(Code::StaleBindings, format!("the rows of table {table} have another version: make the bindings again"))
+    })?;
+    T::decode(record).map_err(|error| Error::new(Code::Malformed, format!("a row of table {table}: {error}")))
+}
+"#;
+
+fn declaration(name: &str, ty: &Type, names: &Names) -> Result<String> {
+    // Keys of maps are ordered; floats and locators are not.
+    let derives =
+        if is_ordered(ty) { "Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash" } else { "Clone, Debug, PartialEq" };
+    let head = format!("#[derive({derives}, isx::Typed)]\n");
+    match ty {
+        Type::Struct(fields) => {
+            Ok(format!("{head}pub struct {name} {{\n{}}}\n\n", members(fields, "    pub ", names)?))
+        }
+        Type::Enum(variants) => {
+            let mut out = format!("{head}pub enum {name} {{\n");
+            for variant in variants {
+                writeln!(out, "    #[tag({})]\n    {},", variant.tag, case(variant, names)?)?;
+            }
+            Ok(out + "}\n\n")
+        }
+        _ => Ok(String::new()),
+    }
+}
+
+fn members(fields: &[Field], indent: &str, names: &Names) -> Result<String> {
+    let mut out = String::new();
+    for field in fields {
+        writeln!(out, "{indent}{}: {},", identifier(&field.name), expression(&field.ty, names)?)?;
+    }
+    Ok(out)
+}
+
+fn case(variant: &Variant, names: &Names) -> Result<String> {
+    let name = match camel(&variant.name) {
+        name if name.starts_with(|first: char| first.is_ascii_alphabetic()) && name != "Self" => name,
+        name => format!("T{name}"),
+    };
+    if variant.fields.is_empty() {
+        return Ok(name);
+    }
+    let by_position = variant.fields.iter().enumerate().all(|(position, field)| field.name == format!("_{position}"));
+    if by_position {
+        let types = variant.fields.iter().map(|field| expression(&field.ty, names)).collect::<Result<Vec<_>>>()?;
+        return Ok(format!("{name}({})", types.join(", ")));
+    }
+    Ok(format!("{name} {{\n{}    }}", members(&variant.fields, "        ", names)?))
+}
+
+/// A type as Rust writes it.
+fn expression(ty: &Type, names: &Names) -> Result<String> {
+    let word = match ty {
+        Type::String => "String",
+        Type::Bytes => "Bytes",
+        Type::Blob => "ContentHash",
+        Type::Time => "Time",
+        Type::Duration => "Span",
+        Type::Principal => "Principal",
+        Type::Uuid => "Uuid",
+        Type::Locator => "Locator",
+        Type::Option(inner) => return Ok(format!("Option<{}>", expression(inner, names)?)),
+        Type::List(element) => return Ok(format!("Vec<{}>", expression(element, names)?)),
+        Type::Map(key, value) => {
+            ensure!(is_ordered(key), "Rust has no map with keys of type `{key}`: floats have no order there");
+            return Ok(format!("BTreeMap<{}, {}>", expression(key, names)?, expression(value, names)?));
+        }
+        Type::Tuple(members) => {
+            if members.len() > TUPLE_MAX {
+                bail!(
+                    "the SDK has no Rust type for a tuple of {} members, {TUPLE_MAX} at most: make it a struct",
+                    members.len()
+                );
+            }
+            let members = members.iter().map(|member| expression(member, names)).collect::<Result<Vec<_>>>()?;
+            return Ok(tuple(&members));
+        }
+        Type::Struct(_) | Type::Enum(_) => names.of(ty),
+        scalar => return Ok(scalar.to_string()),
+    };
+    Ok(word.to_string())
+}
+
+/// A tuple of these: of one with the comma that makes it one.
+fn tuple(members: &[String]) -> String {
+    match members {
+        [one] => format!("({one},)"),
+        several => format!("({})", several.join(", ")),
+    }
+}
+
+/// Whether its Rust type has an order.
+fn is_ordered(ty: &Type) -> bool {
+    match ty {
+        Type::F32 | Type::F64 | Type::Locator => false,
+        Type::Option(inner) | Type::List(inner) => is_ordered(inner),
+        Type::Map(key, value) => is_ordered(key) && is_ordered(value),
+        Type::Tuple(members) => members.iter().all(is_ordered),
+        Type::Struct(fields) => fields.iter().all(|field| is_ordered(&field.ty)),
+        Type::Enum(variants) => variants.iter().flat_map(|variant| &variant.fields).all(|field| is_ordered(&field.ty)),
+        _ => true,
+    }
+}
+
+fn row(table: &Table, names: &Names) -> String {
+    let (row, name, version) = (names.of(&table.row_type()), &table.name, table.version);
+    let function = identifier(&format!("{name}_row"));
+    format!(
+        "/// A row of the table `{name}`, from the bytes that following it gives.\n///\n/// # Errors\n\
+         /// `stale_bindings` for a row of another version, `malformed` for what is no row.\n\
+         pub fn {function}(bytes: &[u8]) -> Result<{row}, Error> {{\n    row({name:?}, {version}, bytes)\n}}\n\n"
+    )
+}
+
+fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
+    let (name, kind) = (callable.name, callable.kind_word());
+    if callable.arguments.len() > TUPLE_MAX {
+        bail!(
+            "{name} takes {} arguments; the SDK calls with {TUPLE_MAX} at most: make some of them a struct",
+            callable.arguments.len()
+        );
+    }
+    let mut parameters = String::new();
+    let mut values = Vec::new();
+    for argument in callable.arguments {
+        let identifier = identifier(&argument.name);
+        write!(parameters, ", {identifier}: {}", expression(&argument.ty, names)?)?;
+        values.push(identifier);
+    }
+    let answer = expression(callable.answer, names)?;
+    let (outcome, read) = match callable.error {
+        Some(error) => {
+            let error = expression(error, names)?;
+            (format!("Result<{answer}, Failed<{error}>>"), "self::answer(given)")
+        }
+        None => (format!("Result<{answer}, Error>"), "iface::payload::value_of(&given)"),
+    };
+    let signature: Vec<String> = callable.signature.0.iter().map(|byte| format!("{byte:#04x}")).collect();
+    Ok(format!(
+        "    /// The {kind} `{name}`.\n    ///\n    /// # Errors\n    /// See [`Code`].\n    ///\n    /// # Cancel safety\n    \
+         /// Dropping the future abandons the answer; the call may happen all the same.\n    \
+         pub async fn {}(&self{parameters}) -> {outcome} {{\n        \
+         let given = ask(&self.0, {name:?}, [{}], &{}).await?;\n        {read}\n    }}\n\n",
+        identifier(name),
+        signature.join(", "),
+        tuple(&values),
+    ))
+}
+
+/// A name as Rust takes it.
+fn identifier(name: &str) -> String {
+    const KEYWORDS: &[&str] = &[
+        "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
+        "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+        "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type",
+        "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    ];
+    match name {
+        "self" | "super" | "crate" | "_" => format!("{name}_"),
+        name if KEYWORDS.contains(&name) => format!("r#{name}"),
+        name => name.into(),
+    }
+}
