@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("isx-iface", &[]),
     ("isx-macros", &[]),
     ("isx-sdk", &["isx-iface", "isx-macros"]),
+    ("isx-testing", &["isx-sdk", "isx-store"]),
     ("isx-client", &["isx-iface", "isx-port", "isx-vat", "isx-net"]),
     ("isx-anchors", &[]),
     ("isx-store", &[]),

@@ -10,6 +10,8 @@
 //! [`Set`]: their order is the same on every replica. What libraries say through the crate `log` is in the call's
 //! [`log`](mod@log).
 //!
+//! In a module's own tests, which run natively, `isx-testing` stands in for the host: reducers and queries on real tables.
+//!
 //! Knows nothing of the host side: it calls the contract in `sdk/wit`.
 //!
 //! # Invariants

@@ -9,6 +9,7 @@ mod failure;
 mod key;
 pub mod literal;
 pub mod log;
+mod port;
 mod rows;
 mod table;
 mod within;
@@ -27,6 +28,8 @@ pub mod rt {
     pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end};
     pub use super::failure::{BecomesOwn, typed_failure};
     pub use super::literal;
+    #[cfg(not(target_family = "wasm"))]
+    pub use super::port::{Port, within};
     pub use super::table::{Index, Number};
     pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
 

@@ -112,6 +112,21 @@ fn lowered(count: u64, n: u64) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use isx_testing::{Module, Refused};
+
+    #[test]
+    fn counters_and_their_sum_move_together() -> Result<(), Refused> {
+        let mut module = Module::new();
+        assert_eq!(module.call(add, ("a".into(), 3))?, 3);
+        assert_eq!(module.call(add, ("b".into(), 5))?, 5);
+        assert_eq!(module.call(remove, ("a".into(), 3))?, 0);
+        assert_eq!(module.query(top, (9,))?, [("b".to_string(), 5)], "at zero a row goes");
+        let full = module.call(add, ("c".into(), u64::MAX)).unwrap_err();
+        assert!(full.to_string().starts_with("application: 5 and"), "{full}");
+        assert_eq!((module.query(total, ())?, module.query(get, ("c".into(),))?), (5, 0), "all of it was rolled back");
+        assert!(module.call(remove, ("b".into(), 6)).is_err());
+        Ok(())
+    }
 
     #[test]
     fn raised_and_lowered_stay_in_bounds() {

@@ -1,7 +1,7 @@
 //! What a function is told about its call, and the door to its tables.
 
-use crate::module::bindings::isx::module::context as host;
 use crate::module::failure::error_of;
+use crate::module::port::context as host;
 use crate::module::table::{Db, Read, Write};
 use isx_row::{Error, Principal, SessionId, Time};
 

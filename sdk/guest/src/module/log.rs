@@ -4,7 +4,7 @@
 //! are on; the features of `log` (`release_max_level_info` and its like) leave lines out at compile time, where they cost
 //! no fuel.
 
-use crate::module::bindings::isx::module::log as host;
+use crate::module::port::log as host;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Rows of a scan, fetched from the host in chunks.
 
 use crate::limits::{CHUNK_ROWS_FIRST, CHUNK_ROWS_MAX};
-use crate::module::bindings::isx::module::tables as host;
 use crate::module::failure::error_of;
+use crate::module::port::tables as host;
 use crate::module::table::{Table, decode_row};
 use isx_row::{Code, Error};
 use std::fmt;

@@ -3,9 +3,9 @@
 //! `#[isx::table]` makes for each table a method on [`Db`] and a handle that derefs to [`Handle`]. Rows and keys cross to
 //! the host in the canonical encoding; scans come in chunks.
 
-use crate::module::bindings::isx::module::tables as host;
 use crate::module::failure::error_of;
 use crate::module::key::Key;
+use crate::module::port::tables as host;
 use crate::module::rows::Rows;
 use crate::module::within::Within;
 use isx_row::codec::CodecError;

@@ -1,7 +1,7 @@
 //! What a scan reads: bounds of whole keys, of the column after the first ones, or the beginning of a text.
 
-use crate::module::bindings::isx::module::tables as host;
 use crate::module::key::Key;
+use crate::module::port::tables as host;
 use isx_row::Type;
 use isx_row::codec::CodecError;
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
