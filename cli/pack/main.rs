@@ -16,8 +16,8 @@ use flate2::write::GzEncoder;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
-/// What guests name in their manifests.
-const SDK: &str = "isx-sdk";
+/// What guests name in their manifests: to be linked, and for their tests.
+const SDK: [&str; 2] = ["isx-sdk", "isx-testing"];
 /// What the workspace's build needs and a guest's does not: the macro that reads WIT, whose expansion is in the archive, and
 /// what a C compiler is run in parallel with.
 const LEFT_OUT: [&str; 2] = [vendor::WIT_MACRO, "jobserver"];
@@ -30,8 +30,19 @@ type Files = BTreeMap<PathBuf, Vec<u8>>;
 fn main() -> Result<()> {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let root = here.parent().context("the workspace")?;
-    for input in ["sdk/row", "sdk/iface", "sdk/guest", "sdk/macros", "sdk/wit", "Cargo.toml", "Cargo.lock", "cli/pack"]
-    {
+    let inputs = [
+        "sdk/row",
+        "sdk/iface",
+        "sdk/guest",
+        "sdk/macros",
+        "sdk/testing",
+        "sdk/wit",
+        "host/store",
+        "Cargo.toml",
+        "Cargo.lock",
+        "cli/pack",
+    ];
+    for input in inputs {
         println!("cargo:rerun-if-changed={}", root.join(input).display());
     }
     let metadata = metadata(root)?;
@@ -67,8 +78,12 @@ fn metadata(root: &Path) -> Result<Metadata> {
 
 /// The SDK and everything it needs to be built.
 fn closure(metadata: &Metadata) -> Result<BTreeSet<cargo_metadata::PackageId>> {
-    let sdk = metadata.packages.iter().find(|package| package.name == SDK).context("no SDK in the workspace")?;
-    let (mut found, mut rest) = (BTreeSet::from([sdk.id.clone()]), VecDeque::from([sdk.id.clone()]));
+    let mut rest = VecDeque::new();
+    for name in SDK {
+        let package = metadata.packages.iter().find(|package| package.name == name);
+        rest.push_back(package.with_context(|| format!("no {name} in the workspace"))?.id.clone());
+    }
+    let mut found: BTreeSet<_> = rest.iter().cloned().collect();
     while let Some(id) = rest.pop_front() {
         for needed in vendor::needs(metadata, &id)? {
             if !LEFT_OUT.contains(&metadata[&needed].name.as_str()) && found.insert(needed.clone()) {

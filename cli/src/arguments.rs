@@ -55,6 +55,8 @@ pub enum Verb {
     Dev(Dev),
     /// Build a module or ROM into a component
     Build(Build),
+    /// Run the tests of a module or ROM natively: reducers and queries on real tables, without a node
+    Test(Test),
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
     Publish(Publish),
     /// The schema of a mount or a component
@@ -284,6 +286,17 @@ pub struct Build {
     /// `[package.metadata.isx] embed` is built without being told
     #[arg(long, value_name = "NAME=FILE")]
     pub embed: Vec<String>,
+}
+
+/// `isx test`.
+#[derive(Args)]
+pub struct Test {
+    /// The package's or the project's folder
+    #[arg(default_value = ".")]
+    pub folder: PathBuf,
+    /// For `cargo test`: which tests, and after another `--` how they are run
+    #[arg(last = true)]
+    pub arguments: Vec<String>,
 }
 
 /// `isx publish`.

@@ -236,7 +236,8 @@ fn artifact(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
         .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-fn cargo() -> std::ffi::OsString {
+/// The cargo to run: the one that runs this program, if one does.
+pub fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

@@ -1,7 +1,8 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`bindings`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`] finds or brings the node they use.
+//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`]
+//! finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -27,6 +28,7 @@ mod run;
 mod runtime;
 mod sdk;
 mod show;
+mod test;
 
 use anyhow::{Context, Result};
 use arguments::{Arguments, Cluster, Global, Verb};
@@ -85,6 +87,7 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
         Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
         Verb::New(arguments) => new::new(&arguments, show)?,
         Verb::Build(build) => modules::build(&build, show)?,
+        Verb::Test(arguments) => return test::test(&arguments),
         Verb::Start(start) => node::start(&global, &start, show).await?,
         Verb::Limits => bounds::show(show)?,
         Verb::Help { words } => help::help(&words, show)?,
@@ -145,6 +148,7 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         Verb::Run(_)
         | Verb::New(_)
         | Verb::Build(_)
+        | Verb::Test(_)
         | Verb::Start(_)
         | Verb::Limits
         | Verb::Help { .. }

@@ -40,7 +40,7 @@ impl Template {
     fn next(self, name: &str) -> String {
         match self {
             Self::Module => {
-                format!("isx publish\n  isx call /self/{name} greet ada\n  isx rows /self/{name}:greeting")
+                format!("isx test\n  isx publish\n  isx call /self/{name} greet ada\n  isx rows /self/{name}:greeting")
             }
             Self::Rom => "isx run -A .".into(),
             Self::App => format!("isx run -A rom -- ada grace\n  isx rows /self/{name}:greeting"),

@@ -46,9 +46,24 @@ fn greeting(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use isx_testing::{Module, Refused};
 
     #[test]
-    fn a_greeting_says_the_name() {
-        assert_eq!(greeting("ada"), "hello, ada");
+    fn greetings_are_counted() -> Result<(), Refused> {
+        let mut module = Module::new();
+        assert_eq!(module.call(greet, ("ada".into(),))?, "hello, ada");
+        module.call(greet, ("ada".into(),))?;
+        module.call(greet, ("grace".into(),))?;
+        assert_eq!(module.query(count, ("ada".into(),))?, 2);
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_is_not_greeted() -> Result<(), Refused> {
+        let mut module = Module::new();
+        let refused = module.call(greet, (String::new(),)).unwrap_err();
+        assert_eq!(refused.to_string(), "application: whom to greet?");
+        assert_eq!(module.query(count, (String::new(),))?, 0);
+        Ok(())
     }
 }

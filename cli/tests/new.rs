@@ -102,6 +102,30 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     assert!(name.code == 125 && name.stderr.contains("--name"), "{}", name.stderr);
 }
 
+#[test]
+fn a_project_is_tested_natively_without_network() {
+    let stage = Stage::new();
+    let here = stage.folder.path().to_path_buf();
+    assert!(well(&stage, &here, &["new", "greeter"]).contains("isx test"));
+    let project = here.join("greeter");
+    // A fresh copy of a project has no SDK yet.
+    std::fs::remove_dir_all(project.join(".isx")).expect("the SDK is there");
+    let passed = well(&stage, &project, &["test"]);
+    assert!(passed.contains("test tests::nobody_is_not_greeted ... ok"), "{passed}");
+
+    // A module that does wrong fails its tests.
+    let source = project.join("src/lib.rs");
+    let text = std::fs::read_to_string(&source).expect("the module");
+    let wrong = text.replace("ctx.db.greeting().by_name(&name)", "ctx.db.greeting().scan()");
+    assert_ne!(wrong, text);
+    std::fs::write(&source, wrong).expect("the module");
+    let failed = say(&stage, &here, &["test", "greeter", "--", "--quiet", "counted"]);
+    assert_eq!(failed.code, 101, "{}{}", failed.stdout, failed.stderr);
+    assert!(failed.stdout.contains("greetings_are_counted"), "{}", failed.stdout);
+    let nothing = say(&stage, &here, &["test"]);
+    assert!(nothing.code == 125 && nothing.stderr.contains("has no Cargo.toml"), "{}", nothing.stderr);
+}
+
 /// A program and what it says, as it says it.
 struct Saying {
     program: Child,
