@@ -216,7 +216,8 @@ fn base64(json: &Json) -> Result<Vec<u8>> {
 fn hex<const N: usize>(text: &str) -> Result<[u8; N]> {
     let digits = text.as_bytes();
     let mut bytes = [0; N];
-    if digits.len() != 2 * N || !text.is_ascii() {
+    // A number may have a sign, of which digits are to have none.
+    if digits.len() != 2 * N || !digits.iter().all(u8::is_ascii_hexdigit) {
         bail!("expected {} hexadecimal digits, got {text:?}", 2 * N);
     }
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {

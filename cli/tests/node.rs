@@ -39,6 +39,40 @@ fn what_was_acknowledged_survives_a_kill() {
     assert_eq!(stage.ended(), 0, "{}", stage.node_log());
 }
 
+/// What a query of `probe` answers, asked until it is as wanted.
+fn until(stage: &Stage, query: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let said = stage.say(&["query", "/self/probe", query]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        if wanted(said.stdout.trim()) {
+            return said.stdout.trim().to_string();
+        }
+        assert!(Instant::now() < deadline, "{query} answers {}", said.stdout);
+    }
+}
+
+#[test]
+fn what_time_sets_off_runs_by_itself_and_goes_on_after_a_kill() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    let begun = Instant::now();
+    assert_eq!(stage.say(&["publish", &guest("probe").to_string_lossy()]).code, 0);
+    let beats = |text: &str| text.parse::<u64>().expect("a number");
+    until(&stage, "beats", |text| beats(text) >= 2);
+    // A row becomes due, perhaps while the node is down.
+    assert_eq!(stage.say(&["call", "/self/probe", "wake_at", "tea", "1500000"]).code, 0);
+    let before = beats(&until(&stage, "beats", |_| true));
+    stage.kill();
+    stage.start(&START);
+    until(&stage, "rings", |text| text.contains("due") && text.contains("gone") && text.contains("tea"));
+    let after = beats(&until(&stage, "beats", |text| beats(text) > before + 2));
+    let most = begun.elapsed().as_millis() / 250 + 1;
+    assert!(u128::from(after) <= most, "{after} beats of at most {most}");
+    // Whoever called had a session, and the hook saw it begin.
+    assert_eq!(stage.say(&["query", "/self/probe", "passed", "in"]).stdout.trim(), "1");
+}
+
 const START: [&str; 5] = ["start", "--alias", "alpha", "--listen", "127.0.0.1:0"];
 
 /// Calls that are enough for many kills.

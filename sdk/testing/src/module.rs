@@ -194,6 +194,7 @@ impl Module {
     ) -> (Result<T, Refused>, Vec<(String, String)>) {
         let mut tables = std::mem::replace(&mut self.tables, Database::default().into_transaction());
         tables.set_time(self.context.time);
+        tables.set_session(self.context.session);
         let host = Rc::new(Host::new(Arc::clone(&self.schema), tables, self.context.clone()));
         let ended = catch_unwind(AssertUnwindSafe(|| within(Rc::<Host>::clone(&host), || work(&host))));
         let Ok(host) = Rc::try_unwrap(host) else { panic!("the code under test keeps its host beyond its call") };

@@ -55,6 +55,31 @@ fn rings(ctx: &QueryContext) -> Result<Vec<Ring>, Error> {
     ctx.db.ring().scan().collect()
 }
 
+/// What a schedule has counted.
+#[isx::table(public)]
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pulse {
+    /// There is one.
+    #[primary_key]
+    pub id: u8,
+    /// How many of its times have passed.
+    pub count: u64,
+}
+
+#[isx::reducer(every = "250ms", reads(pulse), inserts(pulse), updates(pulse))]
+fn beat(ctx: &ReducerContext, count: u64) -> Result<(), Error> {
+    let pulses = ctx.db.pulse();
+    match pulses.get(&0)? {
+        None => pulses.insert(Pulse { id: 0, count }).map(drop),
+        Some(pulse) => pulses.update(&Pulse { count: pulse.count + count, ..pulse }),
+    }
+}
+
+#[isx::query(public, reads(pulse))]
+fn beats(ctx: &QueryContext) -> Result<u64, Error> {
+    Ok(ctx.db.pulse().get(&0)?.map_or(0, |pulse| pulse.count))
+}
+
 #[isx::reducer(on = "upgrade", inserts(ring))]
 fn on_upgrade(ctx: &ReducerContext, from: String) -> Result<(), Error> {
     let alarm = Alarm { id: 0, text: from, at: ctx.time() };

@@ -3,7 +3,7 @@
 
 use isx_exec::{Exec, Ports};
 use isx_row::typed::encode_arguments;
-use isx_row::{Code, ContentHash, Principal, Signature, Time, Typed};
+use isx_row::{Code, ContentHash, Principal, SessionId, Signature, Span, Time, Typed};
 use isx_store::{Cause, Database, EntryContext, Executor, Invocation};
 use isx_testing::Module;
 use probe::items::Item;
@@ -16,6 +16,8 @@ struct Both {
     root: Database,
     native: Module,
     calls: i64,
+    /// Of the calls, from now on.
+    session: Option<SessionId>,
 }
 
 impl Both {
@@ -30,7 +32,7 @@ impl Both {
             component.unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests` first", file.display()));
         let exec = Exec::new(Ports::here()).unwrap();
         let (code, schema) = exec.add(&component).unwrap();
-        Self { exec, code, root: Database::new(schema).unwrap(), native: Module::new(), calls: 0 }
+        Self { exec, code, root: Database::new(schema).unwrap(), native: Module::new(), calls: 0, session: None }
     }
 
     /// Calls both; what they say and what is left must be the same. Gives the code of the error, if it is one.
@@ -45,7 +47,7 @@ impl Both {
             arguments: &arguments,
             caller,
             trusted: false,
-            session: None,
+            session: self.session,
             place: 0,
             fuel_max: isx_exec::limits::CALL_FUEL_MAX,
         };
@@ -54,6 +56,7 @@ impl Both {
         self.native.set_time(time);
         self.native.set_seed(seed);
         self.native.set_caller(caller);
+        self.native.set_session(self.session);
         let native = self.native.call_encoded(name, &arguments);
         match (&wasm.outcome, &native) {
             (Ok(one), Ok(other)) => assert_eq!(one, other, "{name}"),
@@ -97,6 +100,10 @@ fn native_calls_end_as_in_webassembly() {
     assert_eq!(both.call("counted", &(vec!["b".to_string(), "a".into(), "b".into()],)), None);
     assert_eq!(both.call("counted", &(vec!["x".repeat(250_000)],)), None);
     let _ = both.call("open", &("x".repeat(5_000), 3u64, 0u64));
+    assert_eq!(both.call("appear", &("ada".to_string(),)), Some(Code::BadArguments), "without a session");
+    both.session = Some(SessionId([3; 16]));
+    assert_eq!(both.call("appear", &("ada".to_string(),)), None);
+    assert_eq!(both.call("wake_at", &("later".to_string(), Span(5))), None);
 }
 
 #[test]
