@@ -343,7 +343,8 @@ pub struct Call {
     pub path: String,
     /// The function
     pub function: String,
-    /// Its arguments: bare words, or JSON
+    /// Its arguments: bare words, or JSON; @FILE is what a file holds, - what standard input does: as it stands where a
+    /// string or bytes are wanted, else as JSON. A text that begins with @ or - is written as JSON: '"@ada"'
     #[arg(allow_negative_numbers = true)]
     pub arguments: Vec<String>,
 }

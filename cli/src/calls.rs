@@ -1,9 +1,10 @@
 //! The verbs that use a mount: call, query, rows, watch PATH:table.
 
 use crate::arguments::Call as Arguments;
-use crate::json::{fields_name, from_word, members_to_json, to_json};
+use crate::json::{fields_name, members_to_json, to_json};
 use crate::names::walk;
 use crate::show::Show;
+use crate::words;
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
 use isx_iface::module::describe;
@@ -12,7 +13,7 @@ use isx_iface::{Anchor, HostStub, Module};
 use isx_iface::{Call, Delivery};
 use isx_row::codec::{decode_record, encode_record};
 use isx_row::schema::{Schema, Table};
-use isx_row::{Code, Error, Field, Signature, Type, Value};
+use isx_row::{Code, Error, Field, Signature, Type};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -112,11 +113,7 @@ fn payload(function: &Function<'_>, name: &str, words: &[String]) -> Result<Vec<
         let text = format!("{name} takes ({}), got {} arguments", fields_name(function.arguments), words.len());
         return Err(Error::new(Code::BadArguments, text).into());
     }
-    let values = function.arguments.iter().zip(words).map(|(field, word)| {
-        let value = from_word(&field.ty, word);
-        value.map_err(|error| Error::new(Code::BadArguments, format!("{}: {error:#}", field.name)).into())
-    });
-    let values: Vec<Value> = values.collect::<Result<_>>()?;
+    let values = words::values(function.arguments, words, &mut std::io::stdin().lock())?;
     Ok(encode_record(0, function.arguments, &values)?)
 }
 

@@ -29,6 +29,7 @@ mod runtime;
 mod sdk;
 mod show;
 mod test;
+mod words;
 
 use anyhow::{Context, Result};
 use arguments::{Arguments, Cluster, Global, Verb};
