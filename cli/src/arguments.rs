@@ -27,6 +27,9 @@ pub struct Global {
     /// Address of the node to use: /ip4/…/tcp/…/p2p/<peer>. If it does not answer that is an error, never a fallback
     #[arg(long, global = true, env = "ISX_DIAL", value_name = "ADDRESS")]
     pub dial: Option<String>,
+    /// Name of the node to use, made with `isx context add`; goes after --dial and ISX_DIAL
+    #[arg(long, global = true, env = "ISX_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
     /// Results as JSON, one value a line
     #[arg(long, global = true, env = "ISX_JSON")]
     pub json: bool,
@@ -39,6 +42,9 @@ pub struct Global {
     /// Where what may be deleted is kept [default: this user's cache folder]
     #[arg(long, global = true, env = "ISX_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+    /// Where this user's key and contexts lie [default: this user's configuration folder]
+    #[arg(long, global = true, env = "ISX_CONFIG_DIR", value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
     /// Logs on stderr as text or JSON; ISX_LOG sets the level
     #[arg(long, global = true, env = "ISX_LOG_FORMAT", value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
     pub log: String,
@@ -150,6 +156,12 @@ pub enum Verb {
     Whoami,
     /// Every bound with its unit and reason
     Limits,
+    /// Names for nodes
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// This user's key
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// The cluster as a whole
     #[command(subcommand)]
     Cluster(Cluster),
@@ -364,6 +376,51 @@ pub struct Start {
     /// Let callers without a right in, to what is public
     #[arg(long, env = "ISX_PUBLIC")]
     pub public: bool,
+}
+
+/// `isx context`.
+#[derive(Subcommand)]
+pub enum ContextVerb {
+    /// The contexts of this user
+    Ls,
+    /// Give a node a name
+    Add {
+        /// The name
+        name: String,
+        /// The node's address: /ip4/…/tcp/…/p2p/<peer>, as `isx status` prints it
+        address: String,
+        /// The file of the key to show it [default: this user's]
+        #[arg(long, value_name = "FILE")]
+        identity: Option<PathBuf>,
+    },
+    /// Use a context from now on
+    Use {
+        /// The name
+        #[arg(required_unless_present = "none")]
+        name: Option<String>,
+        /// Use none
+        #[arg(long, conflicts_with = "name")]
+        none: bool,
+    },
+    /// Remove a context
+    Rm {
+        /// The name
+        name: String,
+    },
+    /// What a context says; without a name, which node commands use here and what says so
+    Show {
+        /// The name
+        name: Option<String>,
+    },
+}
+
+/// `isx key`.
+#[derive(Subcommand)]
+pub enum KeyVerb {
+    /// The peer and principal that the key makes; never the secret
+    Show,
+    /// The key's file
+    Path,
 }
 
 /// `isx cluster`.

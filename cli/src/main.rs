@@ -3,6 +3,8 @@
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
 //! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`]
 //! finds or brings the node they use.
+//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`bounds`], [`help`];
+//! [`reach`] finds or brings the node they use.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -12,11 +14,13 @@ mod bindings;
 mod bounds;
 mod build;
 mod calls;
+mod contexts;
 mod dev;
 mod executor;
 mod failure;
 mod help;
 mod json;
+mod key;
 mod logs;
 mod modules;
 mod names;
@@ -29,6 +33,7 @@ mod runtime;
 mod sdk;
 mod show;
 mod test;
+mod userfile;
 mod words;
 
 use anyhow::{Context, Result};
@@ -86,6 +91,8 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
     let show = Show { json: global.json };
     match verb {
         Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
+        Verb::Context(verb) => contexts::context(&global, verb, show)?,
+        Verb::Key(verb) => key::key(&global, &verb, show)?,
         Verb::New(arguments) => new::new(&arguments, show)?,
         Verb::Build(build) => modules::build(&build, show)?,
         Verb::Test(arguments) => return test::test(&arguments),
@@ -158,6 +165,8 @@ async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show
         | Verb::Stop
         | Verb::Status
         | Verb::Whoami
+        | Verb::Context(_)
+        | Verb::Key(_)
         | Verb::Cluster(_)
         | Verb::ChildCompile
         | Verb::ChildTry { .. } => Ok(()),

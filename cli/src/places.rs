@@ -3,9 +3,12 @@
 use crate::arguments::Global;
 use anyhow::{Context, Result};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// Bytes of a key's file.
+const KEY_BYTES: u64 = 32;
 
 /// The host's name, which is the default alias.
 pub fn host_name() -> String {
@@ -32,35 +35,58 @@ pub fn cache_dir(global: &Global) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The seed of this user's key, made once.
-pub fn user_key() -> Result<[u8; 32]> {
-    let folder = base("XDG_CONFIG_HOME", ".config")?.join("isx");
+/// Where this user's key and contexts lie; made for this user alone.
+pub fn config_dir(global: &Global) -> Result<PathBuf> {
+    let folder = config_path(global)?;
     private(&folder)?;
-    let path = folder.join("key");
-    match fs::read(&path) {
-        Ok(bytes) => {
-            let key = bytes.try_into().ok();
-            key.with_context(|| {
-                format!("{} is no key: move it away, and the next command makes another", path.display())
-            })
-        }
-        Err(_) => {
-            let mut key = [0; 32];
-            getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-            let draft = folder.join(format!("key.{}.draft", std::process::id()));
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-            file.write_all(&key)?;
-            file.sync_all()?;
-            // Two first commands at once: the key that is there first stays.
-            let linked = fs::hard_link(&draft, &path);
-            fs::remove_file(&draft)?;
-            match linked {
-                Ok(()) => Ok(key),
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => user_key(),
-                Err(error) => Err(error).with_context(|| format!("can not write {}", path.display())),
-            }
-        }
+    Ok(folder)
+}
+
+/// The same, made or not.
+pub fn config_path(global: &Global) -> Result<PathBuf> {
+    match &global.config_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(base("XDG_CONFIG_HOME", ".config")?.join("isx")),
     }
+}
+
+/// The file of this user's key.
+pub fn user_key_path(global: &Global) -> Result<PathBuf> {
+    Ok(config_path(global)?.join("key"))
+}
+
+/// The seed of this user's key, made once.
+pub fn user_key(global: &Global) -> Result<[u8; 32]> {
+    let folder = config_dir(global)?;
+    let path = user_key_path(global)?;
+    if path.exists() {
+        return key(&path);
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let draft = folder.join(format!("key.{}.draft", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(&seed)?;
+    file.sync_all()?;
+    // Two first commands at once: the key that is there first stays.
+    let linked = fs::hard_link(&draft, &path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => Ok(seed),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => key(&path),
+        Err(error) => Err(error).with_context(|| format!("can not write {}", path.display())),
+    }
+}
+
+/// The seed of the key in a file.
+pub fn key(path: &Path) -> Result<[u8; 32]> {
+    let failed = || format!("can not read the key {}", path.display());
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(KEY_BYTES + 1).read_to_end(&mut bytes)).with_context(failed)?;
+    let seed = bytes.try_into().ok();
+    seed.with_context(|| {
+        format!("{} is no key: restore it, or move it away and the next command makes another", path.display())
+    })
 }
 
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {

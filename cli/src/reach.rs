@@ -1,6 +1,7 @@
 //! Reaching a node: the one that was named, one of this user's on this machine, or an embedded one.
 
 use crate::arguments::{Global, Start};
+use crate::contexts::{self, Contexts};
 use crate::runtime::{self, Runtime};
 use crate::{executor, places};
 use anyhow::{Context, Result};
@@ -9,6 +10,7 @@ use isx_iface::HostStub;
 use isx_node::real::{SystemClock, SystemEntropy, Threads};
 use isx_node::{Config, Node};
 use isx_row::{Code, Error};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Whether a command brings a node along when there is none.
@@ -34,11 +36,46 @@ pub struct Running {
     _file: runtime::Written,
 }
 
-/// Reaches a node: `--dial`, then a node of this user on this machine, then `otherwise`.
+/// A node that was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Its address.
+    pub dial: String,
+    /// What named it, for people.
+    pub by: String,
+    /// The file of the key to show it; this user's own where there is none.
+    identity: Option<PathBuf>,
+}
+
+/// The node that was named, by the first that does: `--dial`, `ISX_DIAL`, `--context`, `ISX_CONTEXT`, the context in
+/// use. `None` when nothing does.
+///
+/// # Errors
+/// When what names it is wrong: the next is no substitute.
+pub fn named(global: &Global) -> Result<Option<Named>> {
+    if let Some(dial) = &global.dial {
+        return Ok(Some(Named { dial: dial.clone(), by: "--dial or ISX_DIAL".into(), identity: None }));
+    }
+    let of = |name: &str, context: &contexts::Context, by: String| {
+        let (dial, identity) = (context.dial.clone(), context.identity.clone());
+        Some(Named { dial, by: format!("the context {name}, {by}"), identity })
+    };
+    let contexts = Contexts::read(global)?;
+    if let Some(name) = &global.context {
+        return Ok(of(name, contexts.get(name)?, "of --context or ISX_CONTEXT".into()));
+    }
+    if let Some((name, context)) = contexts.current()? {
+        return Ok(of(name, context, "of `isx context use`".into()));
+    }
+    Ok(None)
+}
+
+/// Reaches a node: the one that was [`named`], then a node of this user on this machine, then `otherwise`.
 pub async fn reach(global: &Global, otherwise: Otherwise) -> Result<Reached> {
     let folder = runtime::folder()?;
-    if global.dial.is_some() || !runtime::find(&folder)?.is_empty() {
-        let client = client(global).await?;
+    let named = named(global)?;
+    if named.is_some() || !runtime::find(&folder)?.is_empty() {
+        let client = client(global, named).await?;
         return Ok(Reached { host: HostStub(client.host()), embedded: None });
     }
     match otherwise {
@@ -76,17 +113,21 @@ impl Reached {
 }
 
 /// A client of the node that is named, or of one of this user's; connected.
-async fn client(global: &Global) -> Result<Client> {
+async fn client(global: &Global, named: Option<Named>) -> Result<Client> {
     let handle = tokio::runtime::Handle::current();
     let clock = Arc::new(SystemClock::start(handle.clone()));
     let ports =
         Ports { clock: clock.clone(), entropy: Arc::new(SystemEntropy), spawn: Arc::new(Threads::new(handle, 0)) };
-    let dial = global.dial.clone();
+    let key = match named.as_ref().and_then(|named| named.identity.as_ref()) {
+        Some(file) => places::key(file)?,
+        None => places::user_key(global)?,
+    };
+    let dial = named.as_ref().map(|named| named.dial.clone());
     let find = move || target(dial.as_deref());
-    let dial = Dial::new(places::user_key()?, clock, Box::new(find)).await?;
+    let dial = Dial::new(key, clock, Box::new(find)).await?;
     let client = Client::connected(Box::new(dial), ports, global.within).await;
-    client.context(match &global.dial {
-        Some(address) => format!("no node answers at {address}"),
+    client.with_context(|| match &named {
+        Some(Named { dial, by, .. }) => format!("no node answers at {dial}, said by {by}"),
         None => "the node of this user does not answer".into(),
     })
 }

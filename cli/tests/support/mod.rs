@@ -39,6 +39,8 @@ impl Stage {
             .env("ISX_STATE_DIR", path("state"))
             .env("ISX_CACHE_DIR", path("cache"))
             .env_remove("ISX_DIAL")
+            .env_remove("ISX_CONTEXT")
+            .env_remove("ISX_CONFIG_DIR")
             .stdin(Stdio::null());
         command
     }
