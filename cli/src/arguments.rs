@@ -27,7 +27,7 @@ pub struct Global {
     /// Address of the node to use: /ip4/…/tcp/…/p2p/<peer>. If it does not answer that is an error, never a fallback
     #[arg(long, global = true, env = "ISX_DIAL", value_name = "ADDRESS")]
     pub dial: Option<String>,
-    /// Name of the node to use, made with `isx context add`; goes after --dial and ISX_DIAL
+    /// Name of the node to use, made with `isx context add`; goes after --dial and ISX_DIAL, before isx.toml
     #[arg(long, global = true, env = "ISX_CONTEXT", value_name = "NAME")]
     pub context: Option<String>,
     /// Results as JSON, one value a line
@@ -83,7 +83,7 @@ pub enum Verb {
     Query(Call),
     /// Rows of a table
     Rows {
-        /// PATH:table
+        /// PATH:table; PATH may be a module of the project
         target: String,
         /// At most this many rows
         #[arg(long, default_value_t = 1000)]
@@ -93,7 +93,7 @@ pub enum Verb {
     Logs(Logs),
     /// Follow the changes of a table, or the value of an anchor
     Watch {
-        /// PATH:table, or PATH
+        /// PATH:table, or PATH, which may be a module of the project
         target: String,
         /// End after this many items
         #[arg(long)]
@@ -135,7 +135,7 @@ pub enum Verb {
     },
     /// Unbind a mount; its data is kept
     Unmount {
-        /// The mount's path
+        /// The mount's path, or a module of the project
         path: String,
     },
     /// Remove an anchor and everything below it, or a mount with its data
@@ -192,10 +192,35 @@ pub enum Verb {
     },
 }
 
+impl Verb {
+    /// Whether words of it may be names of a project.
+    pub fn may_name(&self) -> bool {
+        !matches!(
+            self,
+            Self::Run(_)
+                | Self::New(_)
+                | Self::Build(_)
+                | Self::Start(_)
+                | Self::Stop
+                | Self::Status
+                | Self::Whoami
+                | Self::Limits
+                | Self::Context(_)
+                | Self::Key(_)
+                | Self::Cluster(_)
+                | Self::Help { .. }
+                | Self::Completion { .. }
+                | Self::Man { .. }
+                | Self::ChildCompile
+                | Self::ChildTry { .. }
+        )
+    }
+}
+
 /// `isx run`.
 #[derive(Args)]
 pub struct Run {
-    /// The ROM: a component file, or the folder of one to build
+    /// The ROM: a component file, the folder of one to build, or a ROM of the project
     pub rom: PathBuf,
     /// Its arguments
     #[arg(last = true)]
@@ -233,10 +258,9 @@ pub struct New {
 /// `isx dev`.
 #[derive(Args)]
 pub struct Dev {
-    /// The module's folder
-    #[arg(default_value = ".")]
-    pub folder: PathBuf,
-    /// Where to mount it [default: /self/<name>]
+    /// The module's folder, or a module of the project [default: this folder, or the project's one module]
+    pub folder: Option<PathBuf>,
+    /// Where to mount it [default: where the project says, else /self/<name>]
     pub path: Option<String>,
     /// Begin without data: remove what is mounted there
     #[arg(long)]
@@ -246,7 +270,7 @@ pub struct Dev {
 /// `isx logs`.
 #[derive(Args)]
 pub struct Logs {
-    /// The mount's path
+    /// The mount's path, or a module of the project
     pub path: String,
     /// Go on with what it logs from now on
     #[arg(long, short)]
@@ -314,10 +338,9 @@ pub struct Test {
 /// `isx publish`.
 #[derive(Args)]
 pub struct Publish {
-    /// A component, or the folder of a module
-    #[arg(default_value = ".")]
-    pub what: PathBuf,
-    /// Where to mount it [default: /self/<name>]
+    /// A component, the folder of a module, or a module of the project [default: this folder, or all of the project]
+    pub what: Option<PathBuf>,
+    /// Where to mount it [default: where the project says, else /self/<name>]
     pub path: Option<String>,
     /// Show what it would change, and change nothing
     #[arg(long)]
@@ -351,7 +374,7 @@ pub enum Language {
 /// `isx call` and `isx query`.
 #[derive(Args)]
 pub struct Call {
-    /// The mount's path
+    /// The mount's path, or a module of the project
     pub path: String,
     /// The function
     pub function: String,

@@ -178,7 +178,7 @@ fn check_name(name: &str) -> Result<()> {
 }
 
 /// Whether an address may be one; dialling says the rest.
-fn check_address(address: &str) -> Result<()> {
+pub fn check_address(address: &str) -> Result<()> {
     let is_good = address.starts_with('/') && address.contains("/p2p/") && !address.contains(char::is_whitespace);
     ensure!(is_good, "{address:?} is no address: it is like /ip4/…/tcp/…/p2p/<peer>, as `isx status` prints it");
     Ok(())

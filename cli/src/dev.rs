@@ -1,9 +1,9 @@
 //! `isx dev`: builds, shows what differs, publishes, shows the log; and again whenever a file changes.
 
-use crate::arguments::Dev;
 use crate::build::{self, Kind, Order};
 use crate::logs::Live;
 use crate::modules::{Plan, Published};
+use crate::project::Target;
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use futures::FutureExt;
@@ -32,16 +32,14 @@ enum Event {
 }
 
 /// `isx dev`.
-pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
-    let folder =
-        arguments.folder.canonicalize().with_context(|| format!("no folder {}", arguments.folder.display()))?;
+pub async fn dev(host: &HostStub, target: &Target, reset: bool, show: Show) -> Result<()> {
+    let folder = target.what.canonicalize().with_context(|| format!("no folder {}", target.what.display()))?;
     let changed = Arc::new(Notify::new());
     let _watcher = watch(&folder, changed.clone())?;
     let mut typed = typed();
     let who = host.whoami().await?;
     eprintln!("developing {} on node {}; t tables, r reset, q quit, each with Enter", folder.display(), who.alias);
-    let reset = arguments.reset;
-    let mut session = Session { host, arguments, show, folder, published: None, log: None, reset };
+    let mut session = Session { host, target, show, folder, published: None, log: None, reset };
     session.publish().await;
     loop {
         let Some(event) = session.wait(&changed, &mut typed).await else { return Ok(()) };
@@ -71,7 +69,7 @@ pub async fn dev(host: &HostStub, arguments: &Dev, show: Show) -> Result<()> {
 
 struct Session<'a> {
     host: &'a HostStub,
-    arguments: &'a Dev,
+    target: &'a Target,
     show: Show,
     folder: PathBuf,
     published: Option<Published>,
@@ -100,7 +98,7 @@ impl Session<'_> {
         if built.kind != Kind::Module {
             bail!("{} is a ROM: `isx dev` is for modules, run it with `isx run -A {0}`", self.folder.display());
         }
-        let plan = Plan::new(self.host, &built.component, self.arguments.path.as_deref()).await?;
+        let plan = Plan::new(self.host, &built.component, self.target).await?;
         if self.log.is_none() {
             self.log = Some(match plan.mounted() {
                 Some(module) => Live::from_now(module).await?,
@@ -117,7 +115,7 @@ impl Session<'_> {
             bail!(
                 "{}\n  keep both: `isx dev {} {}-2` publishes it beside; reset: r and Enter, or --reset, removes the data of {}",
                 refused,
-                self.arguments.folder.display(),
+                self.target.what.display(),
                 plan.path(),
                 plan.path(),
             );

@@ -4,7 +4,7 @@
 //! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`]
 //! finds or brings the node they use.
 //! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`bounds`], [`help`];
-//! [`reach`] finds or brings the node they use.
+//! [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
@@ -27,6 +27,7 @@ mod names;
 mod new;
 mod node;
 mod places;
+mod project;
 mod reach;
 mod run;
 mod runtime;
@@ -37,8 +38,9 @@ mod userfile;
 mod words;
 
 use anyhow::{Context, Result};
-use arguments::{Arguments, Cluster, Global, Verb};
+use arguments::{Arguments, Cluster, Dev, Global, Publish, Verb};
 use clap::Parser;
+use project::Project;
 use reach::{Otherwise, reach};
 use show::Show;
 use std::path::Path;
@@ -87,8 +89,11 @@ fn log(global: &Global) {
     }
 }
 
-async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
+async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
     let show = Show { json: global.json };
+    // What stands alone works where the project file is broken.
+    let project = if verb.may_name() { Project::find()? } else { None };
+    Project::resolve(project.as_ref(), &mut verb)?;
     match verb {
         Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
         Verb::Context(verb) => contexts::context(&global, verb, show)?,
@@ -117,7 +122,7 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
         }
         verb => {
             let reached = reach(&global, Otherwise::Embed).await?;
-            let done = with_host(&reached.host, &global, verb, show).await;
+            let done = with_host(&reached.host, &global, project.as_ref(), verb, show).await;
             // What failed is reported after an embedded node has ended in order.
             let left = reached.leave().await;
             done.and(left)?;
@@ -127,11 +132,23 @@ async fn work(global: Global, verb: Verb) -> Result<ExitCode> {
 }
 
 /// The verbs that need a node, whichever.
-async fn with_host(host: &isx_iface::HostStub, global: &Global, verb: Verb, show: Show) -> Result<()> {
+async fn with_host(
+    host: &isx_iface::HostStub,
+    global: &Global,
+    project: Option<&Project>,
+    verb: Verb,
+    show: Show,
+) -> Result<()> {
     match verb {
-        Verb::Dev(arguments) => dev::dev(host, &arguments, show).await,
+        Verb::Dev(Dev { folder, path, reset }) => {
+            let target = Project::target(project, folder.as_deref(), path.as_deref())?;
+            dev::dev(host, &target, reset, show).await
+        }
         Verb::Logs(arguments) => logs::logs(host, &arguments, show).await,
-        Verb::Publish(publish) => modules::publish(host, &publish, show).await,
+        Verb::Publish(Publish { what, path, dry_run }) => {
+            let targets = Project::targets(project, what.as_deref(), path.as_deref())?;
+            modules::publish(host, &targets, dry_run, show).await
+        }
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
         Verb::Bindings(arguments) => bindings::of_mount(host, &arguments, show).await,

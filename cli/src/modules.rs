@@ -1,9 +1,10 @@
 //! The verbs on modules: build, publish, inspect, schema.
 
-use crate::arguments::{Build, Publish};
+use crate::arguments::Build;
 use crate::build::{self, Kind, Order};
 use crate::json::{fields_name, type_name};
 use crate::names::{session, split};
+use crate::project::Target;
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -44,23 +45,31 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
     )?)
 }
 
-/// `isx publish`.
-pub async fn publish(host: &HostStub, arguments: &Publish, show: Show) -> Result<()> {
-    let component = component(&arguments.what, Kind::Module)?;
-    let plan = Plan::new(host, &component, arguments.path.as_deref()).await?;
-    plan.show_differences(show);
-    if let Some(refused) = plan.refused() {
-        return Err(refused.into());
+/// `isx publish`: all are built and compared before the first is changed.
+pub async fn publish(host: &HostStub, targets: &[Target], dry_run: bool, show: Show) -> Result<()> {
+    let mut plans = Vec::new();
+    for target in targets {
+        let component = component(&target.what, Kind::Module)?;
+        let plan = Plan::new(host, &component, target).await?;
+        plan.show_differences(show);
+        if let Some(refused) = plan.refused() {
+            return Err(refused.into());
+        }
+        plans.push((plan, component));
     }
-    match arguments.dry_run {
-        true => plan.show(show),
-        false => plan.carry_out(host, &component).await?.show(show),
+    for (plan, component) in plans {
+        match dry_run {
+            true => plan.show(show)?,
+            false => plan.carry_out(host, &component).await?.show(show)?,
+        }
     }
+    Ok(())
 }
 
 /// What publishing a component would do.
 pub struct Plan {
     path: String,
+    limits: MountLimits,
     parent: AnchorStub,
     schema: Schema,
     present: Option<Present>,
@@ -87,17 +96,17 @@ pub struct Published {
 }
 
 impl Plan {
-    /// Compares a component with what is mounted at `path`, by default `/self/<name>`.
+    /// Compares a component with what is mounted where the target says, by default at `/self/<name>`.
     ///
     /// # Errors
     /// What the component is refused for: it is read here as well, so that it is refused before it is sent.
-    pub async fn new(host: &HostStub, component: &[u8], path: Option<&str>) -> Result<Self> {
+    pub async fn new(host: &HostStub, component: &[u8], target: &Target) -> Result<Self> {
         let schema = isx_exec::read_schema(component)?;
-        let path = path.map_or_else(|| format!("/self/{}", schema.name), str::to_string);
+        let path = target.path.clone().unwrap_or_else(|| format!("/self/{}", schema.name));
         let (parent, name) = split(&path)?;
         let parent = crate::names::walk(host, parent).await?;
         let present = present(&parent, name, &schema).await.with_context(|| path.clone())?;
-        Ok(Self { path, parent, schema, present })
+        Ok(Self { path, limits: target.limits.clone(), parent, schema, present })
     }
 
     /// Where it is to be mounted.
@@ -141,9 +150,8 @@ impl Plan {
     /// Uploads the component and mounts it, or upgrades what is mounted.
     pub async fn carry_out(self, host: &HostStub, component: &[u8]) -> Result<Published> {
         let code = upload_shown(host, component).await?;
-        let none = MountLimits { fuel_max: None, table_bytes_max: None };
         let (_, name) = split(&self.path)?;
-        let mounted = mount_or_upgrade(&self.parent, name, code, none, session()?).await;
+        let mounted = mount_or_upgrade(&self.parent, name, code, self.limits.clone(), session()?).await;
         let (module, anew) = mounted.with_context(|| self.path.clone())?;
         let revision = module.describe(u32::MAX).await?.revision;
         Ok(Published { path: self.path.clone(), module, plan: self, code, revision, anew })

@@ -1,9 +1,10 @@
 //! The verbs on names: ls, tree, get, set, mount, unmount, rm.
 
 use crate::json::content_hash;
+use crate::project::no_limits;
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
-use isx_iface::anchor::{AnchorStub, Entry, EntryKind, MountLimits};
+use isx_iface::anchor::{AnchorStub, Entry, EntryKind};
 use isx_iface::{Anchor, Host, HostStub};
 use isx_row::{Bytes, Code, Error, SessionId, Time};
 use serde_json::{Value as Json, json};
@@ -116,8 +117,7 @@ pub async fn set(host: &HostStub, path: &str, value: &str, expect: Option<&str>,
 /// `isx mount`.
 pub async fn mount(host: &HostStub, path: &str, code: &str, show: Show) -> Result<()> {
     let (parent, name) = split(path)?;
-    let none = MountLimits { fuel_max: None, table_bytes_max: None };
-    walk(host, parent).await?.mount(name.into(), content_hash(code)?, none, session()?).await?;
+    walk(host, parent).await?.mount(name.into(), content_hash(code)?, no_limits(), session()?).await?;
     Ok(show.one(|| format!("mounted {path}"), || json!({ "path": path, "code": code }))?)
 }
 

@@ -28,6 +28,7 @@ impl Template {
             Self::App => &[
                 GITIGNORE,
                 ("Cargo.toml", include_str!("../templates/app.toml")),
+                ("isx.toml", include_str!("../templates/app_project.toml")),
                 ("module/Cargo.toml", include_str!("../templates/app_module.toml")),
                 ("module/src/lib.rs", MODULE),
                 ("rom/Cargo.toml", include_str!("../templates/app_rom.toml")),
@@ -43,7 +44,7 @@ impl Template {
                 format!("isx test\n  isx publish\n  isx call /self/{name} greet ada\n  isx rows /self/{name}:greeting")
             }
             Self::Rom => "isx run -A .".into(),
-            Self::App => format!("isx run -A rom -- ada grace\n  isx rows /self/{name}:greeting"),
+            Self::App => format!("isx publish\n  isx run rom -- ada grace\n  isx rows {name}:greeting"),
         }
     }
 }

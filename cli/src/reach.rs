@@ -2,6 +2,7 @@
 
 use crate::arguments::{Global, Start};
 use crate::contexts::{self, Contexts};
+use crate::project::Project;
 use crate::runtime::{self, Runtime};
 use crate::{executor, places};
 use anyhow::{Context, Result};
@@ -48,7 +49,7 @@ pub struct Named {
 }
 
 /// The node that was named, by the first that does: `--dial`, `ISX_DIAL`, `--context`, `ISX_CONTEXT`, the context in
-/// use. `None` when nothing does.
+/// use, `isx.toml`. `None` when nothing does.
 ///
 /// # Errors
 /// When what names it is wrong: the next is no substitute.
@@ -67,7 +68,13 @@ pub fn named(global: &Global) -> Result<Option<Named>> {
     if let Some((name, context)) = contexts.current()? {
         return Ok(of(name, context, "of `isx context use`".into()));
     }
-    Ok(None)
+    let Some(project) = Project::find()? else { return Ok(None) };
+    let file = project.file.display().to_string();
+    match (project.dial, project.context) {
+        (Some(dial), _) => Ok(Some(Named { dial, by: file, identity: None })),
+        (None, Some(name)) => Ok(of(&name, contexts.get(&name).context(file.clone())?, format!("of {file}"))),
+        (None, None) => Ok(None),
+    }
 }
 
 /// Reaches a node: the one that was [`named`], then a node of this user on this machine, then `otherwise`.

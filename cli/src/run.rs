@@ -4,6 +4,7 @@ use crate::arguments::{Global, Run};
 use crate::build::Kind;
 use crate::modules::component;
 use crate::places;
+use crate::project::Project;
 use crate::reach::{Otherwise, Reached, reach};
 use anyhow::{Context, Result, bail};
 use isx_rom_host::{Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
@@ -11,7 +12,10 @@ use isx_row::{Code, Error};
 
 /// Runs the ROM and returns its exit code.
 pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
-    let bytes = component(&arguments.rom, Kind::Rom)?;
+    let project = Project::find()?;
+    let named = project.as_ref().and_then(|project| project.rom(&arguments.rom));
+    let (rom, allow) = named.unwrap_or_else(|| (arguments.rom.clone(), &[]));
+    let bytes = component(&rom, Kind::Rom)?;
     Programs::check(&bytes)?;
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
@@ -25,7 +29,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         None => bail!("--dir {pair}: say HOST::GUEST"),
     });
     let (environment, preopens) = (environment.collect::<Result<_>>()?, preopens.collect::<Result<_>>()?);
-    let rules = arguments.allow.iter().map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
+    let rules = allow.iter().chain(&arguments.allow).map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
 
     let reached = match arguments.no_dial {
         true => None,
@@ -38,7 +42,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
         let grant = Grant::new(program.wants().to_vec(), allowed)?;
         let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
-        let name = arguments.rom.file_name().unwrap_or(arguments.rom.as_os_str()).to_string_lossy().into_owned();
+        let name = rom.file_name().unwrap_or(rom.as_os_str()).to_string_lossy().into_owned();
         let arguments = std::iter::once(name).chain(arguments.arguments).collect();
         let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
         Ok(programs.run(&program, given).await?)

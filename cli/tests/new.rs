@@ -32,11 +32,11 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     let mut stage = Stage::new();
     stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
     let here = stage.folder.path().to_path_buf();
-    assert!(well(&stage, &here, &["new", "greeter", "--template", "app"]).contains("isx run -A rom"));
+    assert!(well(&stage, &here, &["new", "greeter", "--template", "app"]).contains("isx run rom"));
     let project = here.join("greeter");
 
-    // The ROM carries the module, which is built before it.
-    let printed = well(&stage, &project, &["run", "-A", "rom", "--", "ada", "grace"]);
+    // The ROM carries the module, which is built before it; the project says what it may.
+    let printed = well(&stage, &project, &["run", "rom", "--", "ada", "grace"]);
     assert_eq!(printed, "hello, ada (1)\nhello, grace (1)\n");
 
     // The same with typed bindings, which name a stranger's types and errors too; made again when the module is.
@@ -76,6 +76,10 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     assert!(well(&stage, &project, &["publish", "module"]).starts_with("upgraded /self/greeter"));
     assert_eq!(well(&stage, &project, &["call", "/self/greeter", "greet", "ada"]).trim(), "good day, ada");
     assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "4");
+    assert!(well(&stage, &project, &["publish"]).starts_with("upgraded /self/greeter"));
+    assert_eq!(well(&stage, &project.join("rom"), &["call", "greeter", "greet", "ada"]).trim(), "good day, ada");
+    assert!(well(&stage, &project.join("module"), &["publish"]).starts_with("unchanged /self/greeter"));
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2");
 
     // What differs is said first, and what would lose rows is refused.
     let changed = |change: &dyn Fn(&str) -> String| {
@@ -174,7 +178,10 @@ fn developing_publishes_what_is_saved_and_shows_what_is_logged() {
     let here = stage.folder.path().to_path_buf();
     well(&stage, &here, &["new", "greeter"]);
     let project = here.join("greeter");
-    let developing = Saying::begin(isx(&stage, &project, &["dev"]));
+    // A project around it calls it otherwise.
+    let text = "[[module]]\nname = \"hello\"\nfolder = \"greeter\"\npath = \"/self/greeter\"\n";
+    std::fs::write(here.join("isx.toml"), text).expect("a project");
+    let developing = Saying::begin(isx(&stage, &here, &["dev", "hello"]));
     developing.until("mounted /self/greeter");
 
     let source = project.join("src/lib.rs");
@@ -191,7 +198,7 @@ fn developing_publishes_what_is_saved_and_shows_what_is_logged() {
     assert_eq!(well(&stage, &here, &["call", "/self/greeter", "greet", "ada"]).trim(), "hello, ada");
     developing.until("warn  greeting ada");
     assert!(well(&stage, &here, &["logs", "/self/greeter", "--last", "1"]).trim_end().ends_with("warn  greeting ada"));
-    assert_eq!(well(&stage, &here, &["logs", "/self/greeter", "--level", "error"]), "");
+    assert_eq!(well(&stage, &here, &["logs", "hello", "--level", "error"]), "");
 
     // What would lose rows waits for a word; the data is kept meanwhile.
     std::fs::write(&source, louder.replace("pub name: String", "pub name: Vec<String>")).expect("the module");

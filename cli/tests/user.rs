@@ -51,9 +51,9 @@ fn the_first_that_names_a_node_decides_and_none_is_a_fallback() {
     assert_eq!(with(&[("ISX_DIAL", &address)], &["ls", "--context", "gone"]).code, 0, "an address before a context");
     gone(&with(&[("ISX_DIAL", &address)], &["ls", "--dial", NOWHERE]), "--dial");
 
-    // What is in use goes before the node that runs here.
-    well(&stage, &["context", "use", "gone"]);
-    gone(&with(&[], &["ls"]), "the context gone");
+    // What is in use goes before the project, and that before the node that runs here.
+    fs::write(here.join("isx.toml"), format!("dial = {NOWHERE:?}\n")).expect("a file");
+    gone(&with(&[], &["ls"]), &here.join("isx.toml").display().to_string());
     well(&stage, &["context", "use", "good"]);
     assert_eq!(with(&[], &["ls"]).code, 0);
     assert_eq!(json(&with(&[], &["context", "show", "--json"]).stdout)["dial"], address);
@@ -61,8 +61,9 @@ fn the_first_that_names_a_node_decides_and_none_is_a_fallback() {
     let current: Vec<Json> = listed.lines().map(|line| json(line)["current"].clone()).collect();
     assert_eq!(current, [Json::Bool(false), Json::Bool(true)], "{listed}");
     well(&stage, &["context", "rm", "good"]);
-    assert_eq!(well(&stage, &["context", "show", "--json"]), "null");
-    assert_eq!(with(&[], &["ls"]).code, 0, "the node that runs here");
+    gone(&with(&[], &["ls"]), &here.join("isx.toml").display().to_string());
+    fs::write(here.join("isx.toml"), "context = \"gone\"\n").expect("a file");
+    gone(&with(&[], &["ls"]), "the context gone, of ");
 }
 
 #[test]
