@@ -36,7 +36,7 @@ pub struct Global {
     /// How long to wait for an outcome
     #[arg(long, global = true, env = "ISX_WITHIN", value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub within: Duration,
-    /// Where a node keeps its state [default: a folder of this user, named after the alias]
+    /// Where a node keeps its state, and `isx run` what ROMs were allowed [default: a folder of this user, named after the alias]
     #[arg(long, global = true, env = "ISX_STATE_DIR", value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Where what may be deleted is kept [default: this user's cache folder]
@@ -221,7 +221,8 @@ impl Verb {
 #[derive(Args)]
 pub struct Run {
     /// The ROM: a component file, the folder of one to build, or a ROM of the project
-    pub rom: PathBuf,
+    #[arg(required_unless_present = "forget")]
+    pub rom: Option<PathBuf>,
     /// Its arguments
     #[arg(last = true)]
     pub arguments: Vec<String>,
@@ -240,6 +241,9 @@ pub struct Run {
     /// Run it bare: no node, no Host
     #[arg(long)]
     pub no_dial: bool,
+    /// Forget what was allowed to this ROM when it asked, to all of them where none is named; nothing is run
+    #[arg(long)]
+    pub forget: bool,
 }
 
 /// `isx new`.

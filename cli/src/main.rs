@@ -29,6 +29,7 @@ mod node;
 mod places;
 mod project;
 mod reach;
+mod rights;
 mod run;
 mod runtime;
 mod sdk;
@@ -95,7 +96,7 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
     let project = if verb.may_name() { Project::find()? } else { None };
     Project::resolve(project.as_ref(), &mut verb)?;
     match verb {
-        Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run).await?)),
+        Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run, show).await?)),
         Verb::Context(verb) => contexts::context(&global, verb, show)?,
         Verb::Key(verb) => key::key(&global, &verb, show)?,
         Verb::New(arguments) => new::new(&arguments, show)?,

@@ -2,13 +2,14 @@
 
 use crate::json::content_hash;
 use crate::project::no_limits;
+use crate::rights::answered;
 use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use isx_iface::anchor::{AnchorStub, Entry, EntryKind};
 use isx_iface::{Anchor, Host, HostStub};
 use isx_row::{Bytes, Code, Error, SessionId, Time};
 use serde_json::{Value as Json, json};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::SystemTime;
 
 /// The parent of a path and the last name.
@@ -155,11 +156,7 @@ fn confirmed(question: &str) -> Result<bool> {
     if !stdin.is_terminal() {
         bail!("{question} Say so with --yes");
     }
-    eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(answered(question, &mut stdin.lock(), &mut std::io::stderr()))
 }
 
 /// A target `PATH:member`, or a path alone.

@@ -35,6 +35,16 @@ pub fn cache_dir(global: &Global) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// What this user's commands keep beside the state of nodes; made for this user alone.
+pub fn user_state(global: &Global) -> Result<PathBuf> {
+    let folder = match &global.state_dir {
+        Some(folder) => folder.clone(),
+        None => base("XDG_STATE_HOME", ".local/state")?.join("isx"),
+    };
+    private(&folder)?;
+    Ok(folder)
+}
+
 /// Where this user's key and contexts lie; made for this user alone.
 pub fn config_dir(global: &Global) -> Result<PathBuf> {
     let folder = config_path(global)?;

@@ -3,19 +3,29 @@
 use crate::arguments::{Global, Run};
 use crate::build::Kind;
 use crate::modules::component;
-use crate::places;
 use crate::project::Project;
 use crate::reach::{Otherwise, Reached, reach};
+use crate::rights::{Asking, decide};
+use crate::show::Show;
+use crate::{places, rights};
 use anyhow::{Context, Result, bail};
 use isx_rom_host::{Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
-use isx_row::{Code, Error};
+use isx_row::{Code, ContentHash, Error};
+use serde_json::json;
 
 /// Runs the ROM and returns its exit code.
-pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
+pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
     let project = Project::find()?;
-    let named = project.as_ref().and_then(|project| project.rom(&arguments.rom));
-    let (rom, allow) = named.unwrap_or_else(|| (arguments.rom.clone(), &[]));
+    let named = arguments.rom.as_deref().map(|rom| match project.as_ref().and_then(|project| project.rom(rom)) {
+        Some((folder, allow)) => (folder, allow),
+        None => (rom.to_path_buf(), &[][..]),
+    });
+    let Some((rom, allow)) = named else { return forget(global, None, show) };
     let bytes = component(&rom, Kind::Rom)?;
+    let hash = ContentHash::of(&bytes);
+    if arguments.forget {
+        return forget(global, Some(hash), show);
+    }
     Programs::check(&bytes)?;
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
@@ -30,6 +40,7 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
     });
     let (environment, preopens) = (environment.collect::<Result<_>>()?, preopens.collect::<Result<_>>()?);
     let rules = allow.iter().chain(&arguments.allow).map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
+    let name = rom.file_name().unwrap_or(rom.as_os_str()).to_string_lossy().into_owned();
 
     let reached = match arguments.no_dial {
         true => None,
@@ -39,10 +50,15 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         let (programs, program) = loading.await.context("the program was not loaded")??;
         // Whoever brings his own node along may do with it what he likes.
         let own = reached.as_ref().is_some_and(Reached::is_embedded);
-        let allowed = if arguments.allow_all || own { Allowed::Everything } else { Allowed::Rules(rules) };
+        let allowed = match arguments.allow_all || own {
+            true => Allowed::Everything,
+            false => {
+                let asking = Asking { hash, name: &name, wants: program.wants() };
+                Allowed::Rules(tokio::task::block_in_place(|| decide(global, &asking, rules))?)
+            }
+        };
         let grant = Grant::new(program.wants().to_vec(), allowed)?;
         let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
-        let name = rom.file_name().unwrap_or(rom.as_os_str()).to_string_lossy().into_owned();
         let arguments = std::iter::once(name).chain(arguments.arguments).collect();
         let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
         Ok(programs.run(&program, given).await?)
@@ -53,6 +69,13 @@ pub async fn run(global: &Global, arguments: Run) -> Result<u8> {
         reached.leave().await?;
     }
     done
+}
+
+/// `isx run --forget`.
+fn forget(global: &Global, hash: Option<ContentHash>, show: Show) -> Result<u8> {
+    let count = rights::forget(global, hash)?;
+    show.one(|| format!("forgot what {count} ROMs were allowed"), || json!({ "forgotten": count }))?;
+    Ok(0)
 }
 
 /// The `Host` of a ROM that runs without a node.

@@ -1,11 +1,14 @@
-//! What belongs to a user, through the real binary: contexts and key.
+//! What belongs to a user, through the real binary: contexts, key, and rights that were asked for.
 
 mod support;
 
 use serde_json::Value as Json;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use support::{Said, Stage, said};
+use std::process::Stdio;
+use support::{Said, Stage, guest, said};
 
 const START: [&str; 5] = ["start", "--alias", "alpha", "--listen", "127.0.0.1:0"];
 /// Where nobody listens.
@@ -86,4 +89,56 @@ fn a_key_is_shown_as_the_node_sees_it() {
     assert_ne!(seen["principal"], who["principal"]);
     fs::write(&other, "short").expect("a file");
     refused(&stage.say(&["whoami", "--context", "other"]), 125, "is no key");
+}
+
+/// A terminal: what we write is typed on it.
+#[expect(unsafe_code, reason = "no safe wrapper of openpty is among the dependencies")]
+fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let none = std::ptr::null_mut();
+    // SAFETY: both ends are written to, the rest may be null.
+    let made = unsafe { libc::openpty(&mut ours, &mut theirs, none, std::ptr::null(), std::ptr::null()) };
+    assert_eq!(made, 0, "no terminal");
+    // SAFETY: both are open, and nobody else has them.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+/// Runs the ROM on a terminal on which this is typed.
+fn typed(stage: &Stage, rom: &str, text: &str) -> Said {
+    let (mut ours, theirs) = terminal();
+    let mut run = stage.isx(&["run", rom]);
+    run.stdin(theirs.try_clone().expect("the terminal")).stderr(theirs).stdout(Stdio::piped());
+    let running = run.spawn().expect("the binary runs");
+    // The command holds the terminal's other end.
+    drop(run);
+    ours.write_all(text.as_bytes()).expect("the terminal");
+    let mut done = said(running.wait_with_output().expect("it ends"));
+    // A terminal whose programs have ended gives what they said, then an error.
+    let mut shown = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut ours, &mut shown);
+    done.stderr = String::from_utf8_lossy(&shown).into_owned();
+    done
+}
+
+#[test]
+fn rights_are_asked_for_once_on_a_terminal() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    let rom = guest("wordcount").to_string_lossy().into_owned();
+    refused(&stage.say(&["run", &rom]), 126, "--allow");
+    let no = typed(&stage, &rom, "n\n");
+    refused(&no, 126, "wants what it is not allowed");
+    refused(&stage.say(&["run", &rom]), 126, "--allow");
+
+    // The end of the text that the ROM counts is typed too.
+    let yes = typed(&stage, &rom, "y\none two\n\u{4}");
+    assert_eq!(yes.code, 0, "{}", yes.stderr);
+    assert!(yes.stderr.contains("[y/N]"), "{}", yes.stderr);
+    assert_eq!(well(&stage, &["query", "/self/wordcount", "get", "two"]), "1");
+    let again = stage.say(&["run", &rom]);
+    assert_eq!(again.code, 0, "remembered: {}", again.stderr);
+
+    assert_eq!(well(&stage, &["run", "--forget", &rom, "--json"]), r#"{"forgotten":1}"#);
+    refused(&stage.say(&["run", &rom]), 126, "--allow");
+    assert_eq!(well(&stage, &["run", "--forget", "--json"]), r#"{"forgotten":0}"#);
 }
