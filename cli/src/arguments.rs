@@ -156,6 +156,8 @@ pub enum Verb {
     Whoami,
     /// Every bound with its unit and reason
     Limits,
+    /// Say what this machine lacks and what cures it
+    Doctor,
     /// Names for nodes
     #[command(subcommand)]
     Context(ContextVerb),
@@ -205,6 +207,7 @@ impl Verb {
                 | Self::Status
                 | Self::Whoami
                 | Self::Limits
+                | Self::Doctor
                 | Self::Context(_)
                 | Self::Key(_)
                 | Self::Cluster(_)

@@ -179,17 +179,24 @@ impl Package {
 
 fn check_target(folder: &Path, kind: Kind) -> Result<()> {
     let target = kind.target();
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+    let has = has_target(folder, kind)?;
+    ensure!(has, "the toolchain has no target {target}; add it with `rustup target add {target}`");
+    Ok(())
+}
+
+/// Whether the toolchain of a folder has the target of guests of this kind.
+///
+/// # Errors
+/// When there is no toolchain.
+pub fn has_target(folder: &Path, kind: Kind) -> Result<bool> {
+    let target = kind.target();
+    let output = Command::new(rustc())
         .args(["--print", "target-libdir", "--target", target])
         .current_dir(folder)
         .output()
         .context("rustc does not start; install Rust from https://rustup.rs")?;
     let libraries = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success() && Path::new(libraries.trim()).is_dir(),
-        "the toolchain has no target {target}; add it with `rustup target add {target}`"
-    );
-    Ok(())
+    Ok(output.status.success() && Path::new(libraries.trim()).is_dir())
 }
 
 /// Small and without unwinding; for projects that do not define the profile themselves.
@@ -237,6 +244,12 @@ fn artifact(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
 }
 
 /// The cargo to run: the one that runs this program, if one does.
+/// The compiler to ask.
+pub fn rustc() -> std::ffi::OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
+
+/// The cargo to build with.
 pub fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

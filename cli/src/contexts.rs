@@ -53,6 +53,11 @@ impl Contexts {
         toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), error.to_string().trim_end()))
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.context.len()
+    }
+
     /// The context of this name.
     ///
     /// # Errors

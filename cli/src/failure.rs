@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 /// isx's own exit codes.
 const DEADLINE: u8 = 124;
-const FAILED: u8 = 125;
+/// What was asked for failed, or something needs doing.
+pub const FAILED: u8 = 125;
 const REFUSED: u8 = 126;
 const NOT_FOUND: u8 = 127;
 

@@ -4,6 +4,7 @@
 //! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`]
 //! finds or brings the node they use.
 //! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`bounds`], [`help`];
+//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`doctor`], [`bounds`], [`help`];
 //! [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
@@ -16,6 +17,7 @@ mod build;
 mod calls;
 mod contexts;
 mod dev;
+mod doctor;
 mod executor;
 mod failure;
 mod help;
@@ -97,6 +99,7 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
     Project::resolve(project.as_ref(), &mut verb)?;
     match verb {
         Verb::Run(run) => return Ok(ExitCode::from(run::run(&global, run, show).await?)),
+        Verb::Doctor => return doctor::doctor(&global, show).await,
         Verb::Context(verb) => contexts::context(&global, verb, show)?,
         Verb::Key(verb) => key::key(&global, &verb, show)?,
         Verb::New(arguments) => new::new(&arguments, show)?,
@@ -183,6 +186,7 @@ async fn with_host(
         | Verb::Stop
         | Verb::Status
         | Verb::Whoami
+        | Verb::Doctor
         | Verb::Context(_)
         | Verb::Key(_)
         | Verb::Cluster(_)

@@ -27,12 +27,17 @@ pub fn state_dir(global: &Global, alias: &str) -> Result<PathBuf> {
 
 /// Where what may be deleted is kept; made for this user alone, since compiled code from there is run.
 pub fn cache_dir(global: &Global) -> Result<PathBuf> {
-    let folder = match &global.cache_dir {
-        Some(folder) => folder.clone(),
-        None => base("XDG_CACHE_HOME", ".cache")?.join("isx"),
-    };
+    let folder = cache_path(global)?;
     private(&folder)?;
     Ok(folder)
+}
+
+/// The same, made or not.
+pub fn cache_path(global: &Global) -> Result<PathBuf> {
+    match &global.cache_dir {
+        Some(folder) => Ok(folder.clone()),
+        None => Ok(base("XDG_CACHE_HOME", ".cache")?.join("isx")),
+    }
 }
 
 /// What this user's commands keep beside the state of nodes; made for this user alone.

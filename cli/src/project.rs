@@ -153,6 +153,11 @@ impl Project {
         })
     }
 
+    /// How much it has: modules and ROMs.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.modules.len(), self.roms.len())
+    }
+
     /// The path that a word means: itself, or that of the project's module; `:member` stays.
     fn path_of(project: Option<&Self>, word: &mut String) -> Result<()> {
         if word.starts_with('/') {
@@ -363,6 +368,7 @@ allow = ["host.walk=/self", "chat"]
         assert_eq!((other.what, other.path), ("./chat".into(), None), "a folder");
         assert_eq!(project.rom(Path::new("talk")).unwrap().1, ["host.walk=/self", "chat"]);
         assert!(project.rom(Path::new("chat")).is_none());
+        assert_eq!(project.counts(), (2, 1));
     }
 
     fn refused(text: &str, expected: &str) {

@@ -1,4 +1,4 @@
-//! What belongs to a user, through the real binary: contexts, key, and rights that were asked for.
+//! What belongs to a user, through the real binary: contexts, key, rights that were asked for; and the doctor.
 
 mod support;
 
@@ -141,4 +141,70 @@ fn rights_are_asked_for_once_on_a_terminal() {
     assert_eq!(well(&stage, &["run", "--forget", &rom, "--json"]), r#"{"forgotten":1}"#);
     refused(&stage.say(&["run", &rom]), 126, "--allow");
     assert_eq!(well(&stage, &["run", "--forget", "--json"]), r#"{"forgotten":0}"#);
+}
+
+/// What the doctor found, by check.
+fn found(said: &Said, check: &str) -> (bool, String, Option<String>) {
+    let line = said.stdout.lines().map(json).find(|line| line["check"] == check);
+    let line = line.unwrap_or_else(|| panic!("{check} was not looked at: {}", said.stdout));
+    let text = |name: &str| line[name].as_str().map(str::to_string);
+    (line["well"] == true, text("found").unwrap_or_default(), text("cure"))
+}
+
+#[test]
+fn the_doctor_finds_what_is_wrong_and_its_cure() {
+    let mut stage = Stage::new();
+    let look = |stage: &Stage| {
+        let mut command = stage.isx(&["doctor", "--json", "--within", "5s"]);
+        said(command.current_dir(stage.folder.path()).output().expect("the binary runs"))
+    };
+    let before = look(&stage);
+    assert!(before.stdout.lines().count() >= 14, "{}", before.stdout);
+    for check in ["toolchain", "target of modules", "target of ROMs", "configuration", "key", "contexts", "project"] {
+        assert!(found(&before, check).0, "{:?}", found(&before, check));
+    }
+    for (check, text) in [("state", "not made yet"), ("node", "none runs"), ("key", "not made yet")] {
+        assert!(found(&before, check).1.contains(text), "{:?}", found(&before, check));
+    }
+    let wrong = |said: &Said| said.stdout.lines().any(|line| json(line)["well"] == false);
+    assert_eq!(before.code, if wrong(&before) { 125 } else { 0 });
+    assert!(!stage.folder.path().join("state").exists() && !stage.folder.path().join("config").exists());
+
+    stage.start(&START);
+    let running = look(&stage);
+    assert!(found(&running, "node").1.contains("alpha answers"), "{}", running.stdout);
+    assert!(found(&running, "state").1.contains("held by the node alpha"), "{}", running.stdout);
+
+    let root = stage.folder.path().to_path_buf();
+    let put = |name: &str, text: &str| {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("a file");
+    };
+    put("isx.toml", "[[module]]\nnmae = \"a\"\n");
+    put("config/isx/contexts.toml", &format!("current = \"gone\"\n[context.gone]\ndial = {NOWHERE:?}\n"));
+    let key = root.join("config/isx/key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("the key");
+    let said = look(&stage);
+    assert_eq!(said.code, 125, "{}", said.stdout);
+    let check = |said: &Said, check: &str, text: &str, cure: &str| {
+        let (well, is, cured) = found(said, check);
+        assert!(!well && is.contains(text) && cured.as_ref().is_some_and(|it| it.contains(cure)), "{is}: {cured:?}");
+    };
+    check(&said, "project", "line 2", "correct the file");
+    check(&said, "key", "open to others", "chmod 600");
+    check(&said, "node", "no node answers", "change the context gone");
+    assert!(found(&said, "contexts").1.contains("gone in use"));
+    put("config/isx/contexts.toml", "current = \"gone\"\n");
+    check(&look(&stage), "contexts", "is gone", "correct the file");
+    stage.kill();
+    put("state/version", "isx state 9\n");
+    check(&look(&stage), "state", "another version", "--state-dir");
+    let text = stage.say(&["doctor"]);
+    assert!(
+        text.stdout.contains("WRONG state") && text.stderr.contains("need doing"),
+        "{}{}",
+        text.stdout,
+        text.stderr
+    );
 }
