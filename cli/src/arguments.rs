@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::examples;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -54,23 +55,30 @@ pub struct Global {
 #[derive(Subcommand)]
 pub enum Verb {
     /// Run a ROM here, with a Host of the node
+    #[command(after_help = examples::RUN)]
     Run(Run),
     /// Make a project from a template; it builds without network
+    #[command(after_help = examples::NEW)]
     New(New),
     /// Build, publish and show the log of a module, again whenever one of its files changes
+    #[command(after_help = examples::DEV)]
     Dev(Dev),
     /// Build a module or ROM into a component
+    #[command(after_help = examples::BUILD)]
     Build(Build),
     /// Run the tests of a module or ROM natively: reducers and queries on real tables, without a node
     Test(Test),
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
+    #[command(after_help = examples::PUBLISH)]
     Publish(Publish),
     /// The schema of a mount or a component
+    #[command(after_help = examples::SCHEMA)]
     Schema {
         /// The path of a mount, or a component file
         what: String,
     },
     /// What a component is: its schema, imports and exports, hash
+    #[command(after_help = examples::INSPECT)]
     Inspect {
         /// A component file, or the path of a mount
         what: String,
@@ -78,10 +86,13 @@ pub enum Verb {
     /// The types of a module and the codec of its rows, arguments and answers, in another language
     Bindings(Bindings),
     /// Call a reducer
+    #[command(after_help = examples::CALL)]
     Call(Call),
     /// Ask a query
+    #[command(after_help = examples::QUERY)]
     Query(Call),
     /// Rows of a table
+    #[command(after_help = examples::ROWS)]
     Rows {
         /// PATH:table; PATH may be a module of the project
         target: String,
@@ -90,8 +101,10 @@ pub enum Verb {
         limit: usize,
     },
     /// What a module logs
+    #[command(after_help = examples::LOGS)]
     Logs(Logs),
     /// Follow the changes of a table, or the value of an anchor
+    #[command(after_help = examples::WATCH)]
     Watch {
         /// PATH:table, or PATH, which may be a module of the project
         target: String,
@@ -100,11 +113,13 @@ pub enum Verb {
         count: Option<u64>,
     },
     /// The value of an anchor
+    #[command(after_help = examples::GET)]
     Get {
         /// The anchor's path
         path: String,
     },
     /// Set the value of an anchor, making the anchor where it is missing
+    #[command(after_help = examples::SET)]
     Set {
         /// The anchor's path
         path: String,
@@ -115,18 +130,21 @@ pub enum Verb {
         expect: Option<String>,
     },
     /// Children of an anchor
+    #[command(after_help = examples::LS)]
     Ls {
         /// The anchor's path
         #[arg(default_value = "/")]
         path: String,
     },
     /// An anchor and everything below it
+    #[command(after_help = examples::TREE)]
     Tree {
         /// The anchor's path
         #[arg(default_value = "/")]
         path: String,
     },
     /// Mount a published module
+    #[command(after_help = examples::MOUNT)]
     Mount {
         /// Where to
         path: String,
@@ -134,11 +152,13 @@ pub enum Verb {
         code: String,
     },
     /// Unbind a mount; its data is kept
+    #[command(after_help = examples::UNMOUNT)]
     Unmount {
         /// The mount's path, or a module of the project
         path: String,
     },
     /// Remove an anchor and everything below it, or a mount with its data
+    #[command(after_help = examples::RM)]
     Rm {
         /// The path
         path: String,
@@ -147,16 +167,22 @@ pub enum Verb {
         yes: bool,
     },
     /// Start a node in the foreground
+    #[command(after_help = examples::START)]
     Start(Start),
     /// Stop the node: it takes a snapshot, then ends
+    #[command(after_help = examples::STOP)]
     Stop,
     /// How the node is
+    #[command(after_help = examples::STATUS)]
     Status,
     /// Who the node takes this user for
+    #[command(after_help = examples::WHOAMI)]
     Whoami,
     /// Every bound with its unit and reason
+    #[command(after_help = examples::LIMITS)]
     Limits,
     /// Say what this machine lacks and what cures it
+    #[command(after_help = examples::DOCTOR)]
     Doctor,
     /// Names for nodes
     #[command(subcommand)]
@@ -168,16 +194,19 @@ pub enum Verb {
     #[command(subcommand)]
     Cluster(Cluster),
     /// Explain a verb, or an error by its code
+    #[command(after_help = examples::HELP)]
     Help {
         /// A verb, or a code like `stale_bindings`
         words: Vec<String>,
     },
     /// Print what a shell reads to complete verbs and flags
+    #[command(after_help = examples::COMPLETION)]
     Completion {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Write the man pages into a folder
+    #[command(after_help = examples::MAN)]
     Man {
         /// The folder
         folder: PathBuf,
@@ -412,8 +441,10 @@ pub struct Start {
 #[derive(Subcommand)]
 pub enum ContextVerb {
     /// The contexts of this user
+    #[command(after_help = examples::CONTEXT_LS)]
     Ls,
     /// Give a node a name
+    #[command(after_help = examples::CONTEXT_ADD)]
     Add {
         /// The name
         name: String,
@@ -424,6 +455,7 @@ pub enum ContextVerb {
         identity: Option<PathBuf>,
     },
     /// Use a context from now on
+    #[command(after_help = examples::CONTEXT_USE)]
     Use {
         /// The name
         #[arg(required_unless_present = "none")]
@@ -433,11 +465,13 @@ pub enum ContextVerb {
         none: bool,
     },
     /// Remove a context
+    #[command(after_help = examples::CONTEXT_RM)]
     Rm {
         /// The name
         name: String,
     },
     /// What a context says; without a name, which node commands use here and what says so
+    #[command(after_help = examples::CONTEXT_SHOW)]
     Show {
         /// The name
         name: Option<String>,
@@ -448,8 +482,10 @@ pub enum ContextVerb {
 #[derive(Subcommand)]
 pub enum KeyVerb {
     /// The peer and principal that the key makes; never the secret
+    #[command(after_help = examples::KEY_SHOW)]
     Show,
     /// The key's file
+    #[command(after_help = examples::KEY_PATH)]
     Path,
 }
 
@@ -457,6 +493,7 @@ pub enum KeyVerb {
 #[derive(Subcommand)]
 pub enum Cluster {
     /// Pass over the call that holds a group, for good
+    #[command(after_help = examples::CLUSTER_SKIP)]
     Skip {
         /// The group
         group: u64,

@@ -18,6 +18,7 @@ mod calls;
 mod contexts;
 mod dev;
 mod doctor;
+mod examples;
 mod executor;
 mod failure;
 mod help;
