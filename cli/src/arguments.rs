@@ -67,6 +67,7 @@ pub enum Verb {
     #[command(after_help = examples::BUILD)]
     Build(Build),
     /// Run the tests of a module or ROM natively: reducers and queries on real tables, without a node
+    #[command(after_help = examples::TEST)]
     Test(Test),
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
     #[command(after_help = examples::PUBLISH)]
@@ -84,6 +85,7 @@ pub enum Verb {
         what: String,
     },
     /// The types of a module and the codec of its rows, arguments and answers, in another language
+    #[command(after_help = examples::BINDINGS)]
     Bindings(Bindings),
     /// Call a reducer
     #[command(after_help = examples::CALL)]

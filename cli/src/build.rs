@@ -243,13 +243,12 @@ fn artifact(messages: &[u8], manifest: &Path) -> Option<PathBuf> {
         .find(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-/// The cargo to run: the one that runs this program, if one does.
 /// The compiler to ask.
 pub fn rustc() -> std::ffi::OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
 
-/// The cargo to build with.
+/// The cargo to run: the one that runs this program, if one does.
 pub fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

@@ -16,6 +16,10 @@ examples! {
     NEW: "isx new greeter", "isx new greeter --template app", "isx new ./work/bot -t rom --name bot";
     DEV: "isx dev", "isx dev chat", "isx dev ./module /self/trial --reset";
     BUILD: "isx build", "isx build ./module -o chat.wasm", "isx build ./rom --embed module=chat.wasm";
+    TEST: "isx test", "isx test ./module", "isx test -- --nocapture greetings";
+    BINDINGS: "isx bindings /self/chat --lang typescript --out chat.ts",
+        "isx bindings ./module --lang json-schema",
+        "isx bindings chat.wasm --lang rust --out src/chat.rs";
     PUBLISH: "isx publish", "isx publish chat --dry-run", "isx publish chat.wasm /self/rooms/chat";
     SCHEMA: "isx schema chat", "isx schema /self/chat --json", "isx schema ./chat.wasm";
     INSPECT: "isx inspect ./chat.wasm", "isx inspect /self/chat";

@@ -1,11 +1,8 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`bounds`], [`help`]; [`reach`]
-//! finds or brings the node they use.
-//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`bounds`], [`help`];
-//! [`modules`], [`new`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`doctor`], [`bounds`], [`help`];
-//! [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
+//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`doctor`],
+//! [`bounds`], [`help`]; [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]

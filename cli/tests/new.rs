@@ -73,13 +73,10 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
     let text = std::fs::read_to_string(&source).expect("the module");
     let text = text.replace("hello, {name}", "good day, {name}");
     std::fs::write(&source, text).expect("the module");
-    assert!(well(&stage, &project, &["publish", "module"]).starts_with("upgraded /self/greeter"));
-    assert_eq!(well(&stage, &project, &["call", "/self/greeter", "greet", "ada"]).trim(), "good day, ada");
-    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "4");
     assert!(well(&stage, &project, &["publish"]).starts_with("upgraded /self/greeter"));
     assert_eq!(well(&stage, &project.join("rom"), &["call", "greeter", "greet", "ada"]).trim(), "good day, ada");
     assert!(well(&stage, &project.join("module"), &["publish"]).starts_with("unchanged /self/greeter"));
-    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "2");
+    assert_eq!(well(&stage, &project, &["query", "/self/greeter", "count", "ada"]).trim(), "4");
 
     // What differs is said first, and what would lose rows is refused.
     let changed = |change: &dyn Fn(&str) -> String| {
