@@ -278,7 +278,10 @@ impl<'a> Run<'a> {
                 plans.push((*position, Plan::Settled(Outcome::refused(Code::Conflict, text)), None));
                 continue;
             }
-            if mount.tracks_sessions && call.session.is_some_and(|session| !mount.presence.has(session.session)) {
+            if let Some(session) = call.session.as_ref().filter(|_| mount.tracks_sessions)
+                && !mount.presence.has(session.session, &call.principal)
+                && !sessions.has(session, &call.principal)
+            {
                 plans.push((*position, Plan::Settled(Outcome::Unconnected), None));
                 continue;
             }

@@ -225,14 +225,20 @@ impl MountsGroup {
         self.timers.get_min().map(|(time, _)| *time)
     }
 
-    /// For each schedule and row to be run by `time` its mount, at most `max` in all.
+    /// For each schedule and row to be run by `time` its mount, at most `max` in all: every mount has one before any has
+    /// another.
     pub(crate) fn due(&self, time: Time, max: usize) -> Vec<MountId> {
+        let ids = self.timers.iter().take_while(|(next, _)| *next <= time).take(max).map(|(_, id)| *id);
+        let count = |mount: &Mount| mount.timetable.count(&mount.timers, &mount.database, time, max);
+        let mut left: Vec<(MountId, usize)> =
+            ids.filter_map(|id| Some((id, count(&self.mounts.get(&id)?.mount)))).collect();
         let mut due = Vec::new();
-        for (_, id) in self.timers.iter().take_while(|(next, _)| *next <= time).take(max) {
-            let Some(Slot { mount, .. }) = self.mounts.get(id) else { continue };
-            let count = mount.timetable.count(&mount.timers, &mount.database, time, max - due.len());
-            due.extend(std::iter::repeat_n(*id, count));
+        while due.len() < max && !left.is_empty() {
+            left.retain(|(_, count)| *count > 0);
+            due.extend(left.iter().map(|(id, _)| *id));
+            left.iter_mut().for_each(|(_, count)| *count = count.saturating_sub(1));
         }
+        due.truncate(max);
         due
     }
 

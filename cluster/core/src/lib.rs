@@ -71,6 +71,7 @@ pub use machine::{Applied, Effects, Hold, LogLine, Machine, MountEffects};
 pub use outcome::{CallAnswer, Outcome};
 #[cfg(feature = "planted")]
 pub use planted::Bug;
+pub use presence::Connected;
 pub use request::{ModuleRecord, ReducerCall, Request, SessionCall};
 pub use ring::{Resume, Transaction};
 pub use snapshot::{ChunkRef, Manifest, Restore, SnapshotChunk, SnapshotHead, SnapshotWriter};

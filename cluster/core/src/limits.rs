@@ -49,6 +49,8 @@ pub const SESSIONS_FORGOTTEN_PER_TICK_MAX: usize = 256;
 
 /// Sessions connected to a mount whose module has to know; at the bound more are `busy`.
 pub const CONNECTED_MAX: usize = 4096;
+/// Of them, sessions of one principal; at the bound its further ones are `busy`.
+pub const CONNECTED_OF_ONE_MAX: usize = 256;
 /// Rows of an ended session that one request removes; the next goes on.
 pub const SESSION_ROWS_REMOVED_MAX: usize = 1024;
 /// Times of a calendar that are counted as missed; what passed beyond is not counted.

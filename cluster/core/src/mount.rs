@@ -11,7 +11,7 @@ use isx_anchors::limits::ERROR_TEXT_BYTES_MAX;
 use isx_anchors::wire::Wire;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::schema::Schema;
-use isx_row::{Code, ContentHash, Error, Incarnation, MountId, Principal, Revision, Signature, Time};
+use isx_row::{Code, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
 use isx_store::{Cause, Database, EntryContext, Executed, Invocation};
 use std::sync::Arc;
 
@@ -127,6 +127,15 @@ impl Mount {
             place: nonce,
             fuel_max: self.module.fuel_max,
         }
+    }
+
+    /// Whether a session may be connected, or is.
+    ///
+    /// # Errors
+    /// `expired` for a session that is another's or too old, `busy` at a bound.
+    pub(crate) fn check_connect(&self, session: SessionId, principal: &Principal, time: Time) -> Result<(), Error> {
+        self.presence.check(session, principal)?;
+        self.sessions.check(session, principal, time)
     }
 
     /// When the first of its schedules and rows that become due runs.

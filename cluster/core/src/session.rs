@@ -116,6 +116,24 @@ impl Sessions {
         Ok(Admission::New)
     }
 
+    /// Whether a session is this principal's, or may become it.
+    ///
+    /// # Errors
+    /// `expired`, as [`Sessions::admit`].
+    pub(crate) fn check(&self, id: SessionId, principal: &Principal, time: Time) -> Result<(), Error> {
+        match self.sessions.get(&id) {
+            Some(session) if session.principal != *principal => Err(expired()),
+            Some(_) => Ok(()),
+            None => self.check_birth(id, time),
+        }
+    }
+
+    /// Whether a call was admitted before, so that it does not run again.
+    pub(crate) fn has(&self, call: &SessionCall, principal: &Principal) -> bool {
+        let session = self.sessions.get(&call.session).filter(|session| session.principal == *principal);
+        session.is_some_and(|session| session.answers.contains_key(&call.sequence))
+    }
+
     /// Keeps the outcome of an admitted call, unless it was done with or its session forgotten since.
     pub(crate) fn answer(&mut self, id: SessionId, sequence: Sequence, outcome: Vec<u8>) {
         let Some(kept) = self.sessions.get_mut(&id).and_then(|session| session.answers.get_mut(&sequence)) else {
@@ -256,7 +274,7 @@ fn second(time: Time) -> i64 {
     time.0.div_euclid(1_000_000)
 }
 
-fn expired() -> Error {
+pub(crate) fn expired() -> Error {
     Error::new(Code::Expired, "the session is not known any more")
 }
 

@@ -114,8 +114,8 @@ impl Timetable {
     /// How many are to run by `time`, counted up to `max`.
     pub(crate) fn count(&self, timers: &Timers, database: &Database, time: Time, max: usize) -> usize {
         let schedules = timers.0.values().filter(|next| **next <= time).count();
-        let rows = self.dues.iter().flat_map(|due| due.rows(database)).take_while(|(due, _)| *due <= time);
-        (schedules + rows.take(max).count()).min(max)
+        let due_now = |table: &DueTable| table.rows(database).take_while(|(due, _)| *due <= time).take(max).count();
+        (schedules + self.dues.iter().map(due_now).sum::<usize>()).min(max)
     }
 
     /// What is to run first by `time`: the earliest; of those, the first by the hook's name.
@@ -230,4 +230,62 @@ impl Wire for Timers {
 pub(crate) fn hook_on<'a>(schema: &'a Schema, event: &Hook) -> Option<(&'a str, &'a [Field])> {
     let reducer = schema.reducers.iter().find(|reducer| reducer.hook.as_ref() == Some(event))?;
     Some((&reducer.name, &reducer.arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+
+    use super::*;
+    use isx_row::schema::{Column, Index, IndexKind, Reducer, Table, TableKind};
+    use std::sync::Arc;
+
+    fn database(tables: &[&str]) -> Database {
+        let column = |name: &str, ty| Column { name: name.into(), ty, default: None, since: 1 };
+        let table = |name: &&str| Table {
+            name: (*name).into(),
+            kind: TableKind::Durable,
+            public: true,
+            version: 1,
+            columns: vec![column("id", Type::U64), column("at", Type::Time)],
+            primary_key: vec![0],
+            auto_inc: None,
+            indexes: vec![Index { name: Hook::DUE.into(), columns: vec![1], kind: IndexKind::Btree, unique: false }],
+        };
+        let tables: Vec<Table> = tables.iter().map(table).collect();
+        let hook = |table: &Table| Reducer {
+            name: format!("on_{}", table.name),
+            public: false,
+            arguments: vec![Field { name: "row".into(), ty: table.row_type() }],
+            answer: Type::UNIT,
+            error: None,
+            hook: Some(Hook::Due { table: table.name.clone() }),
+            access: None,
+        };
+        let reducers = tables.iter().map(hook).collect();
+        let schema = Schema { name: "m".into(), version: "1".into(), tables, reducers, ..Schema::default() };
+        Database::new(Arc::new(schema)).unwrap()
+    }
+
+    fn insert(database: &mut Database, table: &str, id: u64, at: i64) {
+        let id_of = database.table(table).unwrap();
+        let fields = [Field { name: "id".into(), ty: Type::U64 }, Field { name: "at".into(), ty: Type::Time }];
+        let row = encode_record(1, &fields, &[Value::U64(id), Value::Time(Time(at))]).unwrap();
+        let mut transaction = database.begin();
+        transaction.insert(id_of, &row).unwrap();
+        transaction.commit();
+    }
+
+    #[test]
+    fn tables_do_not_hide_each_others_due_rows() {
+        let mut database = database(&["alarm", "zed"]);
+        insert(&mut database, "alarm", 1, 100);
+        (0..5).for_each(|id| insert(&mut database, "zed", id, id as i64));
+        let (timetable, timers) = (Timetable::new(&database), Timers::default());
+        assert_eq!(timetable.next(&timers, &database), Some(Time(0)));
+        let count = |time, max| timetable.count(&timers, &database, Time(time), max);
+        assert_eq!([count(-1, 9), count(2, 9), count(50, 9), count(100, 9), count(100, 3)], [0, 3, 5, 6, 3]);
+        let first = timetable.first(&timers, &database, Time(50), Planted::NONE).unwrap();
+        assert_eq!(first.hook, "on_zed");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Tables `kv` (key string, value bytes), `count` (key string, total u64) and `later` (id u64, key string, at time, n
 //! u64). Reducers: `put(key, value)`; `add(key, n) -> total`; `postpone(key, n, after)` adds so much later; `draw(key) -> number` adds a number of the call's random stream; `fail(key)` writes and then
-//! answers the module's own error; `large(bytes) -> bytes` answers that many bytes; `poison()` holds whoever runs it.
+//! answers the module's own error; `large(bytes) -> bytes` answers that many bytes; `poison()` holds whoever runs it, as does
+//! a due row of the key `poison`.
 //! Queries: `get(key) -> option<bytes>`, `total(key) -> u64`. The `init` hook puts `init` into `kv`;
 //! with a schedule, `beat(count)` adds to the key `beat`.
 
@@ -25,8 +26,8 @@ pub struct Twin {
 }
 
 impl Twin {
-    /// The session that a module which tracks sessions refuses.
-    pub const REFUSED: SessionId = SessionId([13; 16]);
+    /// The number of sessions that a module which tracks them refuses.
+    pub const REFUSED: u64 = u64::MAX;
 
     /// The module's record. Records of different `generation` differ in their code, and the tables of all are alike.
     pub fn module(generation: u8) -> Arc<ModuleRecord> {
@@ -39,7 +40,7 @@ impl Twin {
     }
 
     /// The same with a table `online` (session uuid, key string), a reducer `enter(key)` that inserts into it, and hooks:
-    /// `came` adds 1 to the key `came`, and refuses the session [`Twin::REFUSED`]; `went` adds to the key `went` how many
+    /// `came` adds 1 to the key `came`, and refuses sessions of the number [`Twin::REFUSED`]; `went` adds to the key `went` how many
     /// rows are online.
     pub fn tracking(generation: u8) -> Arc<ModuleRecord> {
         Self::record(generation, With::Sessions)
@@ -188,7 +189,7 @@ impl Executor for Twin {
         if !self.has(code) {
             return Err(Hold::NoCode(*code));
         }
-        if let Some(position) = calls.iter().position(|call| call.name == "poison") {
+        if let Some(position) = calls.iter().position(|call| is_poison(root, call)) {
             return Err(Hold::Poisoned { position });
         }
         Ok(calls.iter().map(|call| run(root, entry, call)).collect())
@@ -218,6 +219,16 @@ impl Executor for Twin {
     }
 }
 
+/// Whether a call holds whoever runs it: `poison`, or the hook of a due row of that key.
+fn is_poison(root: &Database, call: &Invocation<'_>) -> bool {
+    if call.cause != Cause::Due {
+        return call.name == "poison";
+    }
+    let row = root.table("later").and_then(|table| root.get(table, call.arguments).ok().flatten());
+    let row = row.and_then(|row| decode_record(&fields(root, "later"), &row).ok());
+    row.is_some_and(|(_, row)| row.get(1) == Some(&Value::String("poison".into())))
+}
+
 /// Runs one call in a transaction.
 fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Executed {
     let mut transaction = root.begin();
@@ -239,7 +250,9 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
 
 fn hook(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> Result<Vec<u8>, Error> {
     match call.name {
-        "came" if call.session == Some(Twin::REFUSED) => return Err(Error::new(Code::Application, "not you")),
+        "came" if call.session.is_some_and(|one| one == SessionId::new(one.birth(), Twin::REFUSED)) => {
+            return Err(Error::new(Code::Application, "not you"));
+        }
         "came" => drop(add(transaction, &Value::String("came".into()), 1)?),
         "went" => {
             let online = transaction.table("online").and_then(|table| transaction.database().row_count(table));

@@ -2,6 +2,7 @@
 
 use crate::group::{Content, Group, Member};
 use crate::mount::Mount;
+use crate::presence::Connected;
 use crate::request::ModuleRecord;
 use crate::ring::Resume;
 use crate::snapshot::SnapshotWriter;
@@ -183,9 +184,20 @@ impl<'a> MountView<'a> {
         &self.mount.module
     }
 
-    /// The sessions that are connected; only of modules that have to know.
-    pub fn connected(&self) -> impl Iterator<Item = SessionId> + use<'a> {
+    /// The sessions that are connected, those that are leaving too; only of modules that have to know.
+    pub fn connected(&self) -> impl Iterator<Item = (SessionId, Connected)> + use<'a> {
         self.mount.presence.iter()
+    }
+
+    /// Whether a call under this session has to wait for [`Connect`](crate::Request::Connect), at log time.
+    ///
+    /// # Errors
+    /// What that would be refused with before any hook runs: `expired`, `busy`.
+    pub fn must_connect(&self, session: SessionId, principal: &Principal, time: Time) -> Result<bool, Error> {
+        if !self.mount.tracks_sessions || self.mount.presence.has(session, principal) {
+            return Ok(false);
+        }
+        self.mount.check_connect(session, principal, time).map(|()| true)
     }
 
     /// The hooks that have a schedule, and when each runs next.

@@ -38,6 +38,7 @@ mod presence;
 pub mod real;
 mod saga;
 mod serving;
+mod sessions;
 mod shared;
 #[cfg(feature = "real")]
 mod state;

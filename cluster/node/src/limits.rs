@@ -34,8 +34,10 @@ pub const LOG_PART_LINES_MAX: usize = 256;
 pub const SESSION_GRACE: Duration = Duration::from_secs(10);
 /// How often a node looks for sessions that ended.
 pub const SESSIONS_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Sessions that are ended at once; the next follow when those are applied.
+pub const SESSIONS_ENDED_MAX: usize = 64;
 /// Sessions that may call over one object; more are refused: a caller has one for each.
-pub const SESSIONS_PER_OBJECT_MAX: usize = 64;
+pub const SESSIONS_PER_OBJECT_MAX: usize = 8;
 /// Fuel of one call where the mount's limits say nothing.
 pub const CALL_FUEL: u64 = 1_000_000_000;
 

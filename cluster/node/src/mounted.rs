@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The mounted object for a caller.
 pub(crate) fn mounted(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ObjectRef {
-    let held = shared.presence.of(binding.mount);
+    let held = shared.presence.of(binding.mount, who.principal);
     Arc::new(Mounted { shared: shared.clone(), who, mount: binding.mount, group: group(binding.group), held })
 }
 
@@ -49,15 +49,21 @@ impl Mounted {
             let error = Error::new(Code::Unsupported, "objects can not be passed to modules in this version");
             return ready(Err(error)).boxed();
         }
-        if let Some(Err(error)) = call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)) {
-            return ready(Err(error)).boxed();
-        }
+        let first = match call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose() {
+            Ok(first) => first == Some(true),
+            Err(error) => return ready(Err(error)).boxed(),
+        };
         // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
-        if schema.query(&call.method).is_some() { self.ask(call).boxed() } else { self.reduce(call, trace).boxed() }
+        if schema.query(&call.method).is_some() {
+            self.ask(call).boxed()
+        } else {
+            self.reduce(call, trace, first).boxed()
+        }
     }
 
     /// The request is made here, not in the future: hundreds of these are alive at once, and small ones are made faster.
-    fn reduce(&self, call: Call, trace: TraceId) -> impl Future<Output = Result<Answer, Error>> + Send {
+    /// `first`: the session has not called over this object before.
+    fn reduce(&self, call: Call, trace: TraceId, first: bool) -> impl Future<Output = Result<Answer, Error>> + Send {
         let deadline = self.shared.deadline(&call.delivery);
         let session = call.delivery.session.filter(|_| !self.shared.planted.has(Bug::SessionForgotten));
         let session = session.map(|coordinates| isx_cluster::SessionCall {
@@ -82,10 +88,18 @@ impl Mounted {
         };
         let request = Request::Call(Box::new(request));
         async move {
+            if let Some(call) = session.filter(|_| first)
+                && self.must_connect(call.session)?
+            {
+                // What it is refused with is told below, unless the call was answered before the session ended.
+                let _ = self.connect(call.session, deadline).await;
+            }
             let outcome = self.shared.raft.propose(self.group, &request, deadline).await?;
             match session {
                 Some(call) if outcome == Outcome::Unconnected => {
-                    self.connect(call.session, deadline).await?;
+                    if self.must_connect(call.session)? {
+                        self.connect(call.session, deadline).await?;
+                    }
                     answer(self.shared.raft.propose(self.group, &request, deadline).await?)
                 }
                 _ => answer(outcome),
@@ -93,7 +107,12 @@ impl Mounted {
         }
     }
 
-    /// Connects a session to a mount whose module has to know.
+    /// Whether the mount's module has to know of a session, and does not: by what this node has applied.
+    fn must_connect(&self, session: SessionId) -> Result<bool, Error> {
+        let view = self.shared.raft.view(self.group)?;
+        mount_in(&view, &self.mount)?.must_connect(session, &self.who.principal, view.time())
+    }
+
     async fn connect(&self, session: SessionId, deadline: Instant) -> Result<(), Error> {
         let connect = Request::Connect { mount: self.mount, session, principal: self.who.principal };
         match self.shared.raft.propose(self.group, connect, deadline).await? {
@@ -167,7 +186,7 @@ impl Object for Mounted {
         let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
         let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
         // Who follows is there, although it may not call for long.
-        call.delivery.session.map_or(Ok(()), |coordinates| self.held.hold(coordinates.session))?;
+        call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose()?;
         let table = Table { group: self.group, mount: self.mount, table: id };
         follow(&self.shared, table, call.delivery.after)
     }

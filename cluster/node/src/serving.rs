@@ -6,8 +6,9 @@ use crate::blobs::Blobs;
 use crate::gate::Gate;
 use crate::limits::LEADER_WITHIN;
 use crate::planted::Planted;
-use crate::presence::end_sessions;
+use crate::presence::Presence;
 use crate::saga;
+use crate::sessions::end_sessions;
 use crate::shared::{Shared, on, unexpected};
 use futures::future::{Either, select};
 use isx_anchors::{Name, Reply};
@@ -112,13 +113,14 @@ impl Opened {
         let (stopping, _) = watch::channel(false);
         let (callers, _) = watch::channel(0);
         let warnings = Vec::new();
+        let presence = Presence::new(ports.clock.clone());
         let shared = Arc::new(Shared {
             ports,
             raft,
             exec,
             blobs,
             logs: Arc::default(),
-            presence: Arc::default(),
+            presence,
             peer_text,
             home,
             alias,
@@ -131,14 +133,15 @@ impl Opened {
         });
         let logs = shared.logs.clone().keep(shared.raft.follow(MOUNTS)?);
         shared.ports.spawn.spawn("logs", Box::pin(logs));
-        let ending = end_sessions(Arc::downgrade(&shared), shared.ports.clock.clone());
-        shared.ports.spawn.spawn("sessions", Box::pin(ending));
         saga::drive(&shared).await?;
         let incoming = shared.ports.net.accept(isx_vat::PROTOCOL);
         let incoming = incoming.map_err(|error| Error::new(Code::Fatal, error.to_string()))?;
         let gate = Arc::new(Gate { shared: shared.clone(), secret, public });
         let clock = shared.ports.clock.clone();
         shared.ports.spawn.spawn("accept", Box::pin(accept(incoming, gate, vats, clock)));
+        // Who was there in the life before can come back from here on.
+        let ending = end_sessions(Arc::downgrade(&shared), shared.ports.clock.clone());
+        shared.ports.spawn.spawn("sessions", Box::pin(ending));
         Ok(Serving { shared })
     }
 }

@@ -59,6 +59,8 @@ pub const TICK_EVERY: Duration = Duration::from_secs(30);
 pub const TICK_WITHIN: Duration = Duration::from_secs(30);
 /// How long a timer waits that could not be fired, because another node leads or the group is held.
 pub const FIRE_AGAIN: Duration = Duration::from_millis(250);
+/// The least pause between two rounds of timers: each is an entry.
+pub const FIRE_PAUSE: Duration = Duration::from_millis(10);
 /// Timers fired at once; the next follow when those are applied.
 pub const FIRES_MAX: usize = 256;
 

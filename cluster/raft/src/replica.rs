@@ -185,6 +185,12 @@ impl Shared {
         self.log.get().is_some_and(|(_, metrics)| metrics.borrow_watched().state == ServerState::Leader)
     }
 
+    /// Whether this node may propose what time makes due: it leads, and the group is not held. What a held group has no use
+    /// for would only be in the way of what ends the hold.
+    pub(crate) fn may_propose(&self) -> bool {
+        self.leads() && self.published().hold.is_none()
+    }
+
     /// Whether a tick proposed now would change something.
     pub(crate) fn is_due(&self, clock: &dyn Clock) -> bool {
         let view = self.published().view.clone();

@@ -2,7 +2,7 @@
 //! leader looks now and then; and schedules and rows, when they are due.
 
 use crate::batch::Queue;
-use crate::limits::{FIRE_AGAIN, FIRES_MAX, TICK_EVERY, TICK_WITHIN};
+use crate::limits::{FIRE_AGAIN, FIRE_PAUSE, FIRES_MAX, TICK_EVERY, TICK_WITHIN};
 use crate::replica::Shared;
 use futures::future::{join_all, select};
 use isx_cluster::Request;
@@ -19,7 +19,7 @@ pub(crate) async fn run(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dyn
             return;
         }
         // A tick does a bounded part; the next follows at once if more is due.
-        while shared.leads() && shared.is_due(&*clock) {
+        while shared.may_propose() && shared.is_due(&*clock) {
             if queue.propose(&Request::Tick, clock.now().after(TICK_WITHIN)).await.is_err() {
                 break;
             }
@@ -38,10 +38,17 @@ pub(crate) async fn fire(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dy
             }
             let fired = fire_due(&queue, &shared, &*clock).await;
             let until = shared.until_timer(&*clock).filter(|_| fired || !shared.gives_timers_up());
-            until.map(|until| if fired { until } else { until.max(FIRE_AGAIN) })
+            let least = if fired { FIRE_PAUSE } else { FIRE_AGAIN };
+            // Clocks may be set, so nobody waits for long without looking.
+            until.map(|until| until.clamp(least, TICK_EVERY))
         };
         match wait {
-            Some(wait) => drop(select(pin!(sooner.notified()), clock.sleep_until(clock.now().after(wait))).await),
+            Some(wait) => {
+                // Whatever comes sooner meanwhile: what sets itself off again has no log to itself.
+                clock.sleep_until(clock.now().after(FIRE_PAUSE)).await;
+                let rest = clock.sleep_until(clock.now().after(wait.saturating_sub(FIRE_PAUSE)));
+                drop(select(pin!(sooner.notified()), rest).await);
+            }
             None => sooner.notified().await,
         }
     }
@@ -49,7 +56,7 @@ pub(crate) async fn fire(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dy
 
 /// Proposes what is due, together; whether this node may, and all were taken.
 async fn fire_due(queue: &Queue, shared: &Shared, clock: &dyn Clock) -> bool {
-    if !shared.leads() {
+    if !shared.may_propose() {
         return false;
     }
     let mounts = shared.due(clock, FIRES_MAX);

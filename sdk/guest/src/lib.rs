@@ -121,9 +121,9 @@ pub use isx_macros::table;
 /// - `on = "init"`: the mount was created.
 /// - `on = "upgrade"`: the mount got this module in the place of another; it may take `from: String`, the version before.
 ///   When it fails there is no upgrade.
-/// - `on = "connect"`: a session calls the mount for the first time, or again after it ended; when it fails its calls are
-///   refused. `on = "disconnect"`: the session ended: whoever had it is gone, and did not come back within ten seconds. Both
-///   are on behalf of the caller, and `ctx.session()` says which.
+/// - `on = "connect"`: a session calls a reducer for the first time, or again after it ended; when it fails its calls are
+///   refused. `on = "disconnect"`: the session ended: nobody has called, asked or followed under it over a connection that
+///   lasts, and did not come back within ten seconds. Both are on behalf of the caller, and `ctx.session()` says which.
 /// - `on = "greeting.insert"`, `.update`, `.delete`: a row of an own table changed, in the same transaction; it takes `row`,
 ///   or `old` and `new`.
 /// - `on = "greeting.due"`: log time has reached the row's column that is marked `#[due]`; it takes `row`, which is deleted

@@ -444,6 +444,13 @@ fn hooks_on_times() {
     };
     check(due(|_| ()), expect!["allowed"]);
     check(
+        |schema: &mut Schema| {
+            due(|_| ())(schema);
+            schema.reducers[1].hook = schema.reducers[0].hook.clone();
+        },
+        expect!["malformed: two hooks wait for due rows of `rows`, which go with the first: make them one"],
+    );
+    check(
         due(|table| table.indexes.retain(|index| index.name != Hook::DUE)),
         expect![
             "malformed: hook `act` waits for rows of `rows`, which has no index `due` of one time, a btree that is not unique: mark the column that says when"

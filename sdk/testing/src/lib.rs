@@ -7,7 +7,8 @@
 //! to say.
 //!
 //! What differs from a node: there is no fuel and no bound on memory and stack, statics keep what they hold from call to
-//! call, what libraries say through the crate `log` is not heard, and private functions answer, as to the owner.
+//! call, what libraries say through the crate `log` is not heard, and private functions answer, as to the owner. Time sets
+//! nothing off, sessions neither connect nor end, and nothing is upgraded: the hooks on those do not run here.
 //!
 //! Knows nothing of WebAssembly and of nodes; no module links it but in its tests.
 //!

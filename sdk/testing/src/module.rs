@@ -22,6 +22,8 @@ pub struct Module {
     schema: Arc<Schema>,
     tables: Transaction<Database>,
     context: Context,
+    /// Log time of the last call that committed: what queries are told.
+    changed: Time,
     log: Vec<(String, String)>,
 }
 
@@ -54,7 +56,7 @@ impl Module {
         let database =
             Database::new(Arc::clone(&schema)).unwrap_or_else(|error| panic!("the schema is refused: {error}"));
         let context = Context { caller: Principal::anonymous(), session: None, time: BEGIN, seed: [0; 32] };
-        let mut module = Self { schema, tables: database.into_transaction(), context, log: Vec::new() };
+        let mut module = Self { schema, tables: database.into_transaction(), context, changed: BEGIN, log: Vec::new() };
         let init = module.schema.reducers.iter().position(|reducer| reducer.hook == Some(Hook::Init));
         if let Some(init) = init {
             let done = module.transact(init, &[0, 0]);
@@ -73,7 +75,7 @@ impl Module {
         self.context.session = session;
     }
 
-    /// The log time, from now on.
+    /// The log time of calls, from now on. Queries are told that of the last call that committed, as on a node.
     pub fn set_time(&mut self, time: Time) {
         self.context.time = time;
     }
@@ -118,7 +120,7 @@ impl Module {
             panic!("`{name}` is no query of the module: give `query` the function itself");
         };
         let arguments = encoded(&arguments)?;
-        let (done, _) = self.run(|host| {
+        let (done, _) = self.run(self.changed, |host| {
             let access = Access::Query(query.reads.clone());
             Function { name, error: query.error.as_ref(), access }.run(host, &arguments, 0)
         });
@@ -146,7 +148,7 @@ impl Module {
 
     /// Looks at the tables as they are, whatever functions declare.
     pub fn read<T>(&mut self, look: impl FnOnce(&QueryContext) -> T) -> T {
-        let (done, _) = self.run(|host| {
+        let (done, _) = self.run(self.changed, |host| {
             host.enter(Access::Query(None), 0);
             Ok(look(&QueryContext::__begin()))
         });
@@ -171,7 +173,7 @@ impl Module {
             let access = Access::Reducer(reducer.access.clone());
             Function { name: &reducer.name, error: reducer.error.as_ref(), access }.run(host, arguments, depth)
         };
-        let (done, log) = self.run(|host| {
+        let (done, log) = self.run(self.context.time, |host| {
             let answer = reducer(position, host, arguments, 0)?;
             while let Some(hook) = host.next_hook() {
                 reducer(hook.reducer, host, &hook.arguments, hook.depth)?;
@@ -181,21 +183,25 @@ impl Module {
         self.log = log;
         self.context.seed = *blake3::hash(&self.context.seed).as_bytes();
         match &done {
-            Ok(_) => drop(self.tables.commit()),
+            Ok(_) => {
+                self.tables.commit();
+                self.changed = self.context.time;
+            }
             Err(_) => self.tables.rollback(),
         }
         done
     }
 
-    /// Lends the tables to a host while `work` runs; also gives what was logged.
+    /// Lends the tables to a host while `work` runs at this log time; also gives what was logged.
     fn run<T>(
         &mut self,
+        time: Time,
         work: impl FnOnce(&Rc<Host>) -> Result<T, Refused>,
     ) -> (Result<T, Refused>, Vec<(String, String)>) {
         let mut tables = std::mem::replace(&mut self.tables, Database::default().into_transaction());
-        tables.set_time(self.context.time);
+        tables.set_time(time);
         tables.set_session(self.context.session);
-        let host = Rc::new(Host::new(Arc::clone(&self.schema), tables, self.context.clone()));
+        let host = Rc::new(Host::new(Arc::clone(&self.schema), tables, Context { time, ..self.context.clone() }));
         let ended = catch_unwind(AssertUnwindSafe(|| within(Rc::<Host>::clone(&host), || work(&host))));
         let Ok(host) = Rc::try_unwrap(host) else { panic!("the code under test keeps its host beyond its call") };
         let Call { tables, log, .. } = host.into_call();

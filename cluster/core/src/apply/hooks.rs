@@ -2,7 +2,7 @@
 
 use super::{Place, Run, mounted, no_mount, skipped};
 use crate::group::MountsGroup;
-use crate::limits::{CONNECTED_MAX, SESSION_ROWS_REMOVED_MAX};
+use crate::limits::SESSION_ROWS_REMOVED_MAX;
 use crate::machine::{Hold, LogLine};
 use crate::mount::{Mount, outcome};
 use crate::outcome::Outcome;
@@ -125,16 +125,11 @@ impl Run<'_> {
         (session, principal): (SessionId, Principal),
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
-        match slot.mount.presence.get(session) {
-            Some(connected) if connected.principal != principal => {
-                return Ok(Outcome::refused(Code::Expired, "the session is not known any more"));
-            }
-            Some(connected) if !connected.leaving => return Ok(Outcome::Done),
-            Some(_) => return Ok(Outcome::refused(Code::Busy, "rows of the session's end are being removed")),
-            None if slot.mount.presence.is_full() => {
-                return Ok(Outcome::refused(Code::Busy, format!("over CONNECTED_MAX = {CONNECTED_MAX}")));
-            }
-            None => (),
+        if let Err(error) = slot.mount.check_connect(session, &principal, self.time) {
+            return Ok(Outcome::Refused(error));
+        }
+        if slot.mount.presence.get(session).is_some() {
+            return Ok(Outcome::Done);
         }
         let mount = Arc::make_mut(&mut slot.mount);
         let schema = Arc::clone(mount.database.schema());

@@ -2,10 +2,10 @@
 
 use crate::stage::{ONE, Stage, bare, call, caller, session, within, word};
 use isx_anchors::GroupId;
-use isx_cluster::limits::{CONNECTED_MAX, SESSION_ROWS_REMOVED_MAX};
+use isx_cluster::limits::{CONNECTED_MAX, CONNECTED_OF_ONE_MAX, SESSION_ROWS_REMOVED_MAX};
 use isx_cluster::twin::Twin;
-use isx_cluster::{Entry, Outcome, Request};
-use isx_row::{Incarnation, Principal, SessionId, Value};
+use isx_cluster::{Entry, Outcome, ReducerCall, Request};
+use isx_row::{Incarnation, Principal, SessionId, Time, Value};
 
 fn tracking() -> Stage {
     let mut stage = Stage::bare(GroupId::MOUNTS);
@@ -67,9 +67,10 @@ fn rows_of_a_session_go_with_it_and_hooks_see_it_come_and_go() {
     stage.all(vec![disconnect(session(1)), disconnect(session(1))]);
     assert_eq!((stage.online(), stage.connected()), (1, 1));
     assert_eq!(stage.count("went"), 3, "the hook saw every row, and ran once");
-    // What was answered stays answered when the session comes back, and what it does then is new.
-    assert_eq!(stage.one(enter(1, 2, "b")), Outcome::Unconnected);
-    stage.all(vec![connect(session(1)), enter(1, 2, "b"), enter(1, 3, "c")]);
+    // What was answered stays answered, connected or not; what is new waits until the session is back.
+    assert_eq!(word(&stage.one(enter(1, 2, "b"))), "answer at 4");
+    assert_eq!(stage.one(enter(1, 3, "c")), Outcome::Unconnected);
+    stage.all(vec![connect(session(1)), enter(1, 3, "c")]);
     assert_eq!((stage.online(), stage.count("came")), (2, 3));
     stage.machine.audit().unwrap();
 }
@@ -77,7 +78,7 @@ fn rows_of_a_session_go_with_it_and_hooks_see_it_come_and_go() {
 #[test]
 fn a_session_that_is_refused_is_not_connected() {
     let mut stage = tracking();
-    let refused = stage.one(connect(Twin::REFUSED));
+    let refused = stage.one(connect(session(Twin::REFUSED)));
     assert_eq!(word(&refused), "application");
     assert_eq!((stage.connected(), stage.count("came")), (0, 0));
     stage.one(connect(session(1)));
@@ -85,10 +86,41 @@ fn a_session_that_is_refused_is_not_connected() {
     assert_eq!(word(&stage.one(others)), "expired");
     let missing = Request::Connect { mount: isx_row::MountId([9; 16]), session: session(1), principal: caller() };
     assert_eq!(word(&stage.one(missing)), "not_found");
-    for number in 2..=CONNECTED_MAX as u64 {
-        stage.one(connect(session(number)));
+    let (many, one) = (CONNECTED_MAX as u64, CONNECTED_OF_ONE_MAX as u64);
+    let of = |number: u64| Request::Connect {
+        mount: ONE,
+        session: session(number),
+        principal: Principal([(number / one) as u8 + 100; 32]),
+    };
+    for number in 2..=one {
+        assert_eq!(word(&stage.one(connect(session(number)))), "done");
     }
-    assert_eq!(word(&stage.one(connect(session(CONNECTED_MAX as u64 + 1)))), "busy");
+    assert_eq!(word(&stage.one(connect(session(one + 1)))), "busy", "too many of one");
+    for number in one + 1..=many {
+        assert_eq!(word(&stage.one(of(number))), "done");
+    }
+    assert_eq!(word(&stage.one(of(many + 1))), "busy");
+}
+
+#[test]
+fn a_session_is_nobody_elses() {
+    let mut stage = tracking();
+    let other = Principal([1; 32]);
+    let of_other = |number: u64, sequence: u64| match enter(number, sequence, "x") {
+        Request::Call(call) => Request::Call(Box::new(ReducerCall { principal: other, ..*call })),
+        request => request,
+    };
+    // Connected, and not called yet.
+    stage.one(connect(session(1)));
+    assert_eq!(stage.one(of_other(1, 1)), Outcome::Unconnected);
+    stage.one(enter(1, 1, "a"));
+    // Ended: whose it was is known.
+    stage.one(disconnect(session(1)));
+    let taken = Request::Connect { mount: ONE, session: session(1), principal: other };
+    assert_eq!(word(&stage.one(taken)), "expired");
+    let old = SessionId::new(Time(0), 3);
+    assert_eq!(word(&stage.one(connect(old))), "expired", "as its calls would be");
+    assert_eq!((stage.online(), stage.connected()), (0, 0));
 }
 
 #[test]

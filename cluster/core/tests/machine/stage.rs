@@ -36,7 +36,7 @@ impl Stage {
     /// A group with mounts [`ONE`] and [`TWO`].
     pub fn mounted() -> Self {
         let mut stage = Self::bare(GroupId::MOUNTS);
-        stage.all(vec![create(ONE), create(TWO)]);
+        stage.all(vec![create(ONE), create(TWO), create_tracking()]);
         stage
     }
 
@@ -90,6 +90,13 @@ impl Stage {
 
 pub fn create(mount: MountId) -> Request {
     Request::CreateMount { mount, incarnation: Incarnation(5), module: Twin::module(0), creator: caller() }
+}
+
+/// Has to know of its sessions.
+pub const FOUR: MountId = MountId([4; 16]);
+
+fn create_tracking() -> Request {
+    Request::CreateMount { mount: FOUR, incarnation: Incarnation(5), module: Twin::tracking(0), creator: caller() }
 }
 
 /// A call of a mount's reducer without a session.
@@ -151,7 +158,7 @@ pub fn requests(count: usize) -> impl Strategy<Value = Vec<(u64, Request)>> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let mount = prop_oneof![6 => Just(ONE), 3 => Just(TWO), 1 => Just(MountId([3; 16]))];
+    let mount = prop_oneof![6 => Just(ONE), 3 => Just(TWO), 3 => Just(FOUR), 1 => Just(MountId([3; 16]))];
     let key = prop_oneof![Just("a"), Just("b"), Just("c")];
     let reducer = (0..100_u32, key, any::<u8>());
     let session = prop::option::weighted(0.8, (0..4_u64, 1..6_u64, 0..3_u64));
@@ -164,7 +171,8 @@ fn request() -> impl Strategy<Value = Request> {
             60..75 => call(mount, "draw", &[name]),
             75..85 => call(mount, "fail", &[name]),
             85..90 => call(mount, "large", &[Value::U32(u32::from(n) * 10)]),
-            90..95 => call(mount, "missing", &[]),
+            90..92 => call(mount, "missing", &[]),
+            92..95 => call(mount, "enter", &[name]),
             // Due at once, or never in these tests.
             _ => call(mount, "postpone", &[name, Value::U64(u64::from(n)), Value::Duration(Span(i64::from(n % 2)))]),
         };
@@ -180,6 +188,10 @@ fn request() -> impl Strategy<Value = Request> {
         40 => called,
         1 => Just(Request::Tick),
         3 => Just(Request::Fire { mount: ONE }),
+        3 => (0..4_u64).prop_map(|number| {
+            Request::Connect { mount: FOUR, session: session_of(number), principal: caller() }
+        }),
+        2 => (0..4_u64).prop_map(|number| Request::Disconnect { mount: FOUR, session: session_of(number) }),
         1 => Just(create(MountId([3; 16]))),
         1 => Just(Request::DropMount { mount: MountId([3; 16]) }),
         1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1) }),

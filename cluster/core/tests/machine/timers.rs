@@ -3,7 +3,7 @@
 use crate::stage::{NOW, ONE, Stage, TWO, bare, call, caller};
 use isx_anchors::GroupId;
 use isx_cluster::twin::Twin;
-use isx_cluster::{Entry, Machine, Mode, Outcome, Request};
+use isx_cluster::{Entry, Hold, Machine, Mode, Outcome, Request};
 use isx_row::schema::Schedule;
 use isx_row::{Incarnation, Span, Time, Value};
 
@@ -53,13 +53,13 @@ fn a_due_row_runs_its_hook_once_and_goes() {
     assert_eq!(stage.next(), None);
     stage.all(vec![later("a", 5, 10), later("b", 7, 20), later("a", 1, 10)]);
     assert_eq!(stage.next(), Some(10));
-    let before = stage.machine.state_hash();
-    // Too early, and for a mount that has nothing.
-    stage.time = Time(NOW.0 + 10 * SECOND - 1);
+    // Too early, and for a mount that has nothing: log time goes on, and nothing else.
+    let mut ticked = stage.clone();
+    (stage.time, ticked.time) = (Time(NOW.0 + 10 * SECOND - 1), Time(NOW.0 + 10 * SECOND - 1));
     stage.all(vec![FIRE, Request::Fire { mount: TWO }]);
-    assert_eq!(stage.total("a"), 0);
+    ticked.one(Request::Tick);
+    assert_eq!(stage.machine.state_hash(), ticked.machine.state_hash());
     stage.time = NOW;
-    assert_ne!(stage.machine.state_hash(), before, "log time went on, and nothing else");
     assert_eq!(stage.go(10), 2);
     assert_eq!((stage.total("a"), stage.total("b"), stage.next()), (6, 0, Some(20)));
     // Once more than there is to do.
@@ -159,6 +159,21 @@ fn snapshots_effects_and_cuts_keep_timers() {
     assert_eq!((executing.total("a"), executing.total("beat")), (5, 2));
     assert_eq!(installing.state_hash(), executing.machine.state_hash());
     assert_eq!(single.machine.state_hash(), executing.machine.state_hash());
+}
+
+#[test]
+fn a_hook_that_holds_leaves_no_trace_and_a_skipped_row_goes() {
+    let mut stage = Stage::mounted();
+    stage.all(vec![later("a", 1, 1), later("poison", 5, 1), later("b", 2, 2)]);
+    stage.time = Time(NOW.0 + 3 * SECOND);
+    let entry = stage.entry(vec![(1, FIRE), (2, FIRE), (3, FIRE)]);
+    let before = stage.machine.state_hash();
+    assert_eq!(stage.try_apply(&entry).unwrap_err(), Hold::Poisoned { position: 1 });
+    assert_eq!(stage.machine.state_hash(), before, "what came before in the entry too");
+    stage.machine.skip(stage.machine.applied() + 1, 1);
+    let applied = stage.try_apply(&entry).unwrap();
+    assert_eq!((stage.total("a"), stage.total("poison"), stage.total("b"), stage.next()), (1, 0, 2, None));
+    assert!(applied.effects.log.iter().any(|line| line.text.contains("passed over")));
 }
 
 #[test]

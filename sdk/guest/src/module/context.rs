@@ -18,7 +18,8 @@ impl ReducerContext {
         Self { db: Db::new() }
     }
 
-    /// Who calls. Hooks see the one whose call set them off.
+    /// Who calls. Hooks see the one whose call set them off; those that no call sets off see who
+    /// made the mount, or whose session came or went.
     pub fn caller(&self) -> Principal {
         caller()
     }

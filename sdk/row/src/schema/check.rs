@@ -53,6 +53,15 @@ pub(super) fn schema(schema: &Schema) -> Checked {
             return Err(malformed(format!("the module has two {word} hooks: make them one")));
         }
     }
+    for table in &schema.tables {
+        let waits = |reducer: &&Reducer| matches!(&reducer.hook, Some(Hook::Due { table: of }) if *of == table.name);
+        if schema.reducers.iter().filter(waits).count() > 1 {
+            return Err(malformed(format!(
+                "two hooks wait for due rows of `{}`, which go with the first: make them one",
+                table.name
+            )));
+        }
+    }
     schema.tables.iter().try_for_each(table)?;
     schema.reducers.iter().try_for_each(|one| reducer(schema, one))?;
     schema.queries.iter().try_for_each(|one| query(schema, one))
