@@ -56,17 +56,17 @@ fn every_planted_bug_is_caught() {
         FlushedEarly: durable, seed 1
         VoteNotSaved: raft, seed 1
         ReadWithoutIndex: linearizable, seed 1
-        SnapshotUnsynced: node, seed 2
+        SnapshotUnsynced: panic, seed 2
         PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 1
         InstallNotKept: panic, seed 1
         InstallHidesGap: ring, seed 1
         TruncateForgotten: node, seed 4
         MembersForgotten: timers, seed 4
-        TimeFromWall: timers, seed 8
+        TimeFromWall: agreement, seed 8
         TimerGivenUp: timers, seed 4
         Machine(RunAgain): exactly once, seed 1
-        Machine(DoneBelowOffByOne): ring, seed 1
+        Machine(DoneBelowOffByOne): exactly once, seed 6
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 1
         Machine(StampedBefore): agreement, seed 1
