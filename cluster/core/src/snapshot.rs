@@ -8,21 +8,22 @@
 //! feature level (u16), execution id (32), state hash (32), count of state chunks (u32), count of table chunks (u32),
 //! for each its length (u32) and hash (33), BLAKE3-256 of all before (32).
 
+mod mount;
+
 use crate::group::{Content, Group, MemberRecord, MountsGroup, TreeGroup};
 use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, ITEM_BYTES_MAX};
 use crate::machine::Machine;
 use crate::mount::Mount;
 use crate::planted::{Bug, Planted};
 use crate::presence::{Presence, PresenceRecord};
-use crate::request::ModuleRecord;
 use crate::ring::{Ring, Transaction, put_transaction};
 use crate::session::{SessionRecord, Sessions};
-use crate::timers::{Timers, Timetable};
+use crate::snapshot::mount::{MountHead, MountParts};
 use isx_anchors::wire::{Reader, Wire, WireError, put_count};
 use isx_anchors::{GroupId, TreeRestore};
 use isx_row::{Code, ContentHash, Error, MountId, Revision, Time};
 use isx_store::limits::CHANGES_BYTES_MAX;
-use isx_store::{Changes, Database, ExecutionId};
+use isx_store::{Changes, ExecutionId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -340,14 +341,6 @@ struct Tables {
     tables: isx_store::Restore,
 }
 
-/// A mount without its tables.
-struct MountParts {
-    head: MountHead,
-    sessions: Sessions,
-    presence: Presence,
-    ring: Ring,
-}
-
 impl Restore {
     /// Begins with a manifest's bytes.
     ///
@@ -517,94 +510,6 @@ fn settle(group: &mut MountsGroup, waiting: &mut VecDeque<Tables>) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// What a mount is beside its tables, sessions and transactions, in a snapshot.
-struct MountHead {
-    mount: MountId,
-    incarnation: isx_row::Incarnation,
-    revision: Revision,
-    changed: Time,
-    version: u64,
-    creator: isx_row::Principal,
-    module: ModuleRecord,
-    ring_floor: Revision,
-    ring_head: [u8; 32],
-    timers: Timers,
-}
-
-impl MountHead {
-    fn of(mount: &Mount) -> Self {
-        let (ring_floor, ring_head) = mount.ring.bounds();
-        Self {
-            mount: mount.id,
-            incarnation: mount.incarnation,
-            revision: mount.revision,
-            changed: mount.changed,
-            version: mount.version,
-            creator: mount.creator,
-            module: ModuleRecord::clone(&mount.module),
-            ring_floor,
-            ring_head,
-            timers: mount.timers.clone(),
-        }
-    }
-}
-
-impl MountParts {
-    fn into_mount(self, database: Database) -> Result<Mount, Error> {
-        let Self { head, sessions, presence, ring } = self;
-        let timetable = Timetable::new(&database);
-        if !head.timers.fit(&timetable) {
-            return Err(malformed("the schedules are not those of the module"));
-        }
-        Ok(Mount {
-            id: head.mount,
-            incarnation: head.incarnation,
-            revision: head.revision,
-            changed: head.changed,
-            version: head.version,
-            creator: head.creator,
-            module: Arc::new(head.module),
-            tracks_sessions: database.schema().tracks_sessions(),
-            database,
-            sessions,
-            ring,
-            timetable: Arc::new(timetable),
-            timers: head.timers,
-            presence,
-        })
-    }
-}
-
-impl Wire for MountHead {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.mount.put(out);
-        self.incarnation.put(out);
-        self.revision.put(out);
-        self.changed.put(out);
-        self.version.put(out);
-        self.creator.put(out);
-        self.module.put(out);
-        self.ring_floor.put(out);
-        self.ring_head.put(out);
-        self.timers.put(out);
-    }
-
-    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        Ok(Self {
-            mount: Wire::take(reader)?,
-            incarnation: Wire::take(reader)?,
-            revision: Wire::take(reader)?,
-            changed: Wire::take(reader)?,
-            version: Wire::take(reader)?,
-            creator: Wire::take(reader)?,
-            module: Wire::take(reader)?,
-            ring_floor: Wire::take(reader)?,
-            ring_head: Wire::take(reader)?,
-            timers: Wire::take(reader)?,
-        })
-    }
 }
 
 fn malformed(what: &str) -> Error {

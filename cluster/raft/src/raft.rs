@@ -270,10 +270,9 @@ impl Raft {
                 planted: options.planted,
             };
             node.spawn("batch", queue.clone().run(proposer));
-            let weak = || (Arc::downgrade(&queue), Arc::downgrade(&shared), ports.clock.clone());
-            let (ticked, fired) = (weak(), weak());
-            node.spawn("tick", tick::run(ticked.0, ticked.1, ticked.2));
-            node.spawn("fire", tick::fire(fired.0, fired.1, fired.2));
+            let weak = || (Arc::downgrade(&queue), Arc::downgrade(&shared));
+            node.spawn("tick", tick::run(weak(), ports.clock.clone()));
+            node.spawn("fire", tick::fire(weak(), ports.clock.clone()));
             groups.insert(group.0, Running { raft, shared, queue });
         }
         let founders = &options.founders;
@@ -327,12 +326,12 @@ impl Raft {
         request: impl Borrow<Request>,
         deadline: Instant,
     ) -> Result<Outcome, Error> {
-        let running = self.group(group)?;
+        let (running, request) = (self.group(group)?, request.borrow());
         // What ends a hold must get through it.
-        if !matches!(request.borrow(), Request::Skip { .. }) {
+        if !matches!(request, Request::Skip { .. }) {
             running.shared.check_serves()?;
         }
-        running.queue.propose(request.borrow(), deadline).await
+        running.queue.propose(request, deadline).await
     }
 
     /// A version of the group's state.

@@ -10,8 +10,11 @@ use isx_port::Clock;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
+/// A group, and nothing of it held.
+type Group = (Weak<Queue>, Weak<Shared>);
+
 /// Proposes [`Request::Tick`] until the group is gone. Holds nothing of it meanwhile.
-pub(crate) async fn run(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dyn Clock>) {
+pub(crate) async fn run((queue, shared): Group, clock: Arc<dyn Clock>) {
     loop {
         clock.sleep_until(clock.now().after(TICK_EVERY)).await;
         let (Some(queue), Some(shared)) = (queue.upgrade(), shared.upgrade()) else { return };
@@ -28,7 +31,7 @@ pub(crate) async fn run(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dyn
 }
 
 /// Proposes [`Request::Fire`] until the group is gone. Holds nothing of it while it waits.
-pub(crate) async fn fire(queue: Weak<Queue>, shared: Weak<Shared>, clock: Arc<dyn Clock>) {
+pub(crate) async fn fire((queue, shared): Group, clock: Arc<dyn Clock>) {
     let Some(sooner) = shared.upgrade().map(|shared| shared.sooner.clone()) else { return };
     loop {
         let wait = {

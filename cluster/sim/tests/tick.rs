@@ -3,9 +3,10 @@
 
 use isx_cluster::limits::SESSION_IDLE;
 use isx_cluster::twin::Twin;
-use isx_cluster::{Outcome, ReducerCall, Request, SessionCall};
+use isx_cluster::{Hold, Outcome, ReducerCall, Request, SessionCall};
 use isx_raft::MOUNTS;
-use isx_row::{Code, Incarnation, MountId, Principal, Sequence, SessionId, Time, Value};
+use isx_row::schema::Schedule;
+use isx_row::{Code, Incarnation, MountId, Principal, Sequence, SessionId, Span, Time, Value};
 use isx_sim::World;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,4 +66,44 @@ fn time_alone_ends_sessions() {
         }
     };
     assert_eq!(world.executor.block_on(Duration::from_secs(2 * 3600), main), Some(()));
+}
+
+/// Timers of a held group come while it is held, and are not in the way of what ends the hold.
+#[test]
+fn a_held_group_hears_what_ends_its_hold() {
+    let world = World::new(5, 1);
+    world.start(0);
+    let main = {
+        let world = world.clone();
+        async move {
+            world.sleep(Duration::from_secs(2)).await;
+            let create = Request::CreateMount {
+                mount: MOUNT,
+                incarnation: Incarnation(1),
+                module: Twin::beating(1, Schedule::Every(Span(250_000))),
+                creator: OWNER,
+            };
+            propose(&world, create).await;
+            let arguments = [Value::String("poison".into()), Value::U64(1), Value::Duration(Span(1_000_000))];
+            let call = ReducerCall::new(MOUNT, "postpone", Twin::arguments("postpone", &arguments));
+            propose(&world, Request::Call(Box::new(call))).await;
+            world.sleep(Duration::from_secs(120)).await;
+            let raft = world.raft(0).unwrap();
+            let (held, index) = {
+                let status = &raft.status()[&MOUNTS];
+                (status.hold.clone(), status.applied.unwrap() + 1)
+            };
+            let Some(Hold::Poisoned { position }) = held else { panic!("not held by the row that is due: {held:?}") };
+            let deadline = || world.deadline(0, Duration::from_secs(5)).unwrap();
+            let refused = raft.propose(MOUNTS, Request::Tick, deadline()).await.unwrap_err();
+            assert_eq!(refused.code, Code::Held);
+            let skip = Request::Skip { index, position: position as u32 };
+            assert_eq!(raft.propose(MOUNTS, skip, deadline()).await.unwrap(), Outcome::Done);
+            assert!(raft.status()[&MOUNTS].hold.is_none());
+            let before = applied(&world);
+            world.sleep(Duration::from_secs(5)).await;
+            assert!(applied(&world) > before + 10, "its schedule goes on");
+        }
+    };
+    assert_eq!(world.executor.block_on(Duration::from_secs(3600), main), Some(()));
 }

@@ -1,4 +1,4 @@
-//! Misuse of every macro is refused where it stands, with its cure.
+//! Misuse of every macro is refused where it stands, with its cure. A table, kept in one file so that what is missing shows.
 
 use crate::function::{self, Kind};
 use crate::{module, rom, table, typed};

@@ -1,0 +1,109 @@
+//! A mount in a snapshot: what it is beside its tables, and how it is put together again.
+
+use super::malformed;
+use crate::mount::Mount;
+use crate::presence::Presence;
+use crate::request::ModuleRecord;
+use crate::ring::Ring;
+use crate::session::Sessions;
+use crate::timers::{Timers, Timetable};
+use isx_anchors::wire::{Reader, Wire, WireError};
+use isx_row::{Error, MountId, Revision, Time};
+use isx_store::Database;
+use std::sync::Arc;
+
+/// A mount without its tables.
+pub(super) struct MountParts {
+    pub(super) head: MountHead,
+    pub(super) sessions: Sessions,
+    pub(super) presence: Presence,
+    pub(super) ring: Ring,
+}
+
+/// What a mount is beside its tables, sessions and transactions, in a snapshot.
+pub(super) struct MountHead {
+    pub(super) mount: MountId,
+    incarnation: isx_row::Incarnation,
+    pub(super) revision: Revision,
+    changed: Time,
+    version: u64,
+    creator: isx_row::Principal,
+    module: ModuleRecord,
+    pub(super) ring_floor: Revision,
+    pub(super) ring_head: [u8; 32],
+    timers: Timers,
+}
+
+impl MountHead {
+    pub(super) fn of(mount: &Mount) -> Self {
+        let (ring_floor, ring_head) = mount.ring.bounds();
+        Self {
+            mount: mount.id,
+            incarnation: mount.incarnation,
+            revision: mount.revision,
+            changed: mount.changed,
+            version: mount.version,
+            creator: mount.creator,
+            module: ModuleRecord::clone(&mount.module),
+            ring_floor,
+            ring_head,
+            timers: mount.timers.clone(),
+        }
+    }
+}
+
+impl MountParts {
+    pub(super) fn into_mount(self, database: Database) -> Result<Mount, Error> {
+        let Self { head, sessions, presence, ring } = self;
+        let timetable = Timetable::new(&database);
+        if !head.timers.fit(&timetable) {
+            return Err(malformed("the schedules are not those of the module"));
+        }
+        Ok(Mount {
+            id: head.mount,
+            incarnation: head.incarnation,
+            revision: head.revision,
+            changed: head.changed,
+            version: head.version,
+            creator: head.creator,
+            module: Arc::new(head.module),
+            tracks_sessions: database.schema().tracks_sessions(),
+            database,
+            sessions,
+            ring,
+            timetable: Arc::new(timetable),
+            timers: head.timers,
+            presence,
+        })
+    }
+}
+
+impl Wire for MountHead {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.mount.put(out);
+        self.incarnation.put(out);
+        self.revision.put(out);
+        self.changed.put(out);
+        self.version.put(out);
+        self.creator.put(out);
+        self.module.put(out);
+        self.ring_floor.put(out);
+        self.ring_head.put(out);
+        self.timers.put(out);
+    }
+
+    fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(Self {
+            mount: Wire::take(reader)?,
+            incarnation: Wire::take(reader)?,
+            revision: Wire::take(reader)?,
+            changed: Wire::take(reader)?,
+            version: Wire::take(reader)?,
+            creator: Wire::take(reader)?,
+            module: Wire::take(reader)?,
+            ring_floor: Wire::take(reader)?,
+            ring_head: Wire::take(reader)?,
+            timers: Wire::take(reader)?,
+        })
+    }
+}
