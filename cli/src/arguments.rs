@@ -254,7 +254,8 @@ impl Verb {
 /// `isx run`.
 #[derive(Args)]
 pub struct Run {
-    /// The ROM: a component file, the folder of one to build, or a ROM of the project
+    /// The ROM: a component file, the folder of one to build, or a ROM of the project. What isx.toml allows counts for
+    /// what is built here; a component has only what --allow, -A or an answer gives it
     #[arg(required_unless_present = "forget")]
     pub rom: Option<PathBuf>,
     /// Its arguments

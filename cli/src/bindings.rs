@@ -48,7 +48,7 @@ fn give(arguments: &Bindings, schema: &Schema, show: Show) -> Result<()> {
             fs::write(file, text).with_context(|| format!("can not write {}", file.display()))?;
             Ok(show.one(
                 || format!("wrote {}: {name} {version}", file.display()),
-                || json!({ "name": name, "version": version, "file": file }),
+                || json!({ "name": name, "version": version, "file": file.to_string_lossy() }),
             )?)
         }
         None if show.json => Ok(show.one(String::new, || json!({ "name": name, "version": version, "text": text }))?),

@@ -3,7 +3,7 @@
 //! They lie in `contexts.toml` in the configuration folder. [`crate::reach`] says what goes before and after them.
 
 use crate::arguments::{ContextVerb, Global};
-use crate::show::Show;
+use crate::show::{Show, is_graphic};
 use crate::{places, reach, userfile};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
@@ -184,7 +184,8 @@ fn check_name(name: &str) -> Result<()> {
 
 /// Whether an address may be one; dialling says the rest.
 pub fn check_address(address: &str) -> Result<()> {
-    let is_good = address.starts_with('/') && address.contains("/p2p/") && !address.contains(char::is_whitespace);
+    let is_visible = |c: char| is_graphic(c) && !c.is_whitespace();
+    let is_good = address.starts_with('/') && address.contains("/p2p/") && address.chars().all(is_visible);
     ensure!(is_good, "{address:?} is no address: it is like /ip4/…/tcp/…/p2p/<peer>, as `isx status` prints it");
     Ok(())
 }
@@ -220,9 +221,10 @@ mod tests {
         for name in ["", "a b", "a/b", "-x", "ä"] {
             assert!(Contexts::default().add(name, context()).is_err(), "{name:?}");
         }
-        for dial in ["", "localhost:1", "/ip4/127.0.0.1/tcp/1", "/p2p/a b"] {
+        for dial in ["", "localhost:1", "/ip4/127.0.0.1/tcp/1", "/p2p/a b", "/p2p/\u{1b}[2J", "/p2p/\u{202e}"] {
             let context = Context { dial: dial.into(), identity: None };
-            assert!(Contexts::default().add("a", context).is_err(), "{dial:?}");
+            let error = Contexts::default().add("a", context).unwrap_err().to_string();
+            assert!(error.contains("is no address") && error.chars().all(is_graphic), "{error:?}");
         }
         let mut full = Contexts::default();
         (0..CONTEXTS_MAX).for_each(|at| full.add(&at.to_string(), context()).unwrap());

@@ -99,7 +99,7 @@ pub async fn doctor(global: &Global, show: Show) -> Result<ExitCode> {
         Found::of("state", looked(&state, self::state)),
         Found::of("free disk", looked(&state, disk)),
         Found::of("cache", looked(&cache, folder_of)),
-        Found::of("runtime folder", runtime::folder().map(|folder| folder.display().to_string())),
+        Found::of("runtime folder", runtime::path().and_then(|folder| folder_of(&folder))),
         Found::of("clock", looked(&state, clock)),
         Found::of("open files", open_files()),
         Found::of("node", node(global).await),
@@ -181,12 +181,17 @@ fn key(global: &Global) -> Result<String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(format!("{shown}, not made yet")),
         Err(error) => bail!("{shown}: {error}"),
     };
+    ensure!(
+        places::is_secret(&metadata),
+        wrong(
+            format!("{shown} is open to others"),
+            format!(
+                "`chmod 600 {shown}`, and `chown $USER` it where it is another's; who has read it may speak as you"
+            )
+        )
+    );
     let cure = "restore the file, or move it away: the next command makes another, which is another user to nodes";
     places::key(&path).map_err(|error| wrong(format!("{error:#}"), cure))?;
-    ensure!(
-        metadata.permissions().mode() & 0o077 == 0,
-        wrong(format!("{shown} is open to others"), format!("`chmod 600 {shown}`; who has read it may speak as you"))
-    );
     Ok(shown.to_string())
 }
 
@@ -219,8 +224,9 @@ fn state(folder: &Path) -> Result<String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(text),
         Err(error) => bail!("{}: {error}", folder.display()),
     }
-    let nodes = runtime::find(&runtime::folder()?)?;
-    if let Some(node) = nodes.iter().find(|node| node.state_dir == folder) {
+    let nodes = runtime::find(&runtime::path()?)?;
+    let real = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    if let Some(node) = nodes.iter().find(|node| node.state_dir.canonicalize().is_ok_and(|its| its == real)) {
         return Ok(format!("{text}, held by the node {} (process {})", node.alias, node.process));
     }
     // Let go at once: a node that starts in this moment is the only one that would meet it.
@@ -276,8 +282,15 @@ fn open_files() -> Result<String> {
 
 async fn node(global: &Global) -> Result<String> {
     let named = reach::named(global).map_err(|error| wrong(format!("{error:#}"), "see contexts and project"))?;
-    if named.is_none() && runtime::find(&runtime::folder()?)?.is_empty() {
+    if named.is_none() && runtime::find(&runtime::path()?)?.is_empty() {
         return Ok("none runs; commands bring their own, `isx start` begins one".into());
+    }
+    // To dial is to show a key, and so to make it.
+    if named.as_ref().is_none_or(|named| named.identity.is_none()) {
+        if !places::user_key_path(global)?.exists() {
+            return Ok("not asked: no key yet; the first command that needs one makes it".into());
+        }
+        key(global).map_err(|_| wrong("not asked: the key can not be shown", "see key"))?;
     }
     let cure = match &named {
         Some(named) => format!("start that node, or change {}", named.by),

@@ -16,7 +16,7 @@ examples! {
     NEW: "isx new greeter", "isx new greeter --template app", "isx new ./work/bot -t rom --name bot";
     DEV: "isx dev", "isx dev chat", "isx dev ./module /self/trial --reset";
     BUILD: "isx build", "isx build ./module -o chat.wasm", "isx build ./rom --embed module=chat.wasm";
-    TEST: "isx test", "isx test ./module", "isx test -- --nocapture greetings";
+    TEST: "isx test", "isx test ./module", "isx test -- greetings -- --nocapture";
     BINDINGS: "isx bindings /self/chat --lang typescript --out chat.ts",
         "isx bindings ./module --lang json-schema",
         "isx bindings chat.wasm --lang rust --out src/chat.rs";
@@ -62,7 +62,7 @@ examples! {
 
 #[cfg(test)]
 mod tests {
-    use crate::arguments::Arguments;
+    use crate::arguments::{Arguments, Verb};
     use clap::{Command, CommandFactory, Parser};
 
     /// The words of a line, with single quotes as a shell takes them.
@@ -108,6 +108,14 @@ mod tests {
             count += 1;
         }
         assert!(count > 0, "{name} has no example");
+    }
+
+    #[test]
+    fn what_is_cargos_reaches_it() {
+        let Verb::Test(test) = Arguments::parse_from(words("isx test -- greetings -- --nocapture")).verb else {
+            panic!("another verb")
+        };
+        assert_eq!(test.arguments, ["greetings", "--", "--nocapture"]);
     }
 
     #[test]

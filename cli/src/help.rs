@@ -64,7 +64,7 @@ pub fn man(folder: &Path, show: Show) -> Result<()> {
     }
     Ok(show.one(
         || format!("wrote {count} pages: man {}", folder.join("isx.1").display()),
-        || json!({ "folder": folder, "pages": count }),
+        || json!({ "folder": folder.to_string_lossy(), "pages": count }),
     )?)
 }
 

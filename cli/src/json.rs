@@ -146,14 +146,19 @@ pub fn members_from_json(fields: &[Field], object: &Map<String, Json>) -> Result
 
 /// One argument as typed on a command line: JSON where it is JSON of the type, else a bare word.
 pub fn from_word(ty: &Type, word: &str) -> Result<Value> {
-    let bare = || from_json(ty, &Json::String(word.to_string()));
+    // A bare word is a text; quotes make it JSON, and so is the `null` of an option.
+    let is_none = word == "null" && matches!(ty, Type::Option(_));
+    let is_json = !is_plain(ty) || word.starts_with('"') || is_none;
+    let json = if is_json { serde_json::from_str(word).ok() } else { None };
+    from_json(ty, &json.unwrap_or_else(|| Json::String(word.to_string())))
+}
+
+/// Whether a word, and what a file holds, is the value as it stands.
+pub fn is_plain(ty: &Type) -> bool {
     match ty {
-        // A bare word is a string; quotes make it JSON.
-        Type::String if !word.starts_with('"') => bare(),
-        _ => match serde_json::from_str(word) {
-            Ok(json) => from_json(ty, &json),
-            Err(_) => bare(),
-        },
+        Type::String | Type::Bytes => true,
+        Type::Option(inner) => is_plain(inner),
+        _ => false,
     }
 }
 
@@ -300,6 +305,14 @@ mod tests {
     fn words_are_read_by_their_type() {
         assert_eq!(from_word(&Type::String, "42").unwrap(), Value::String("42".into()));
         assert_eq!(from_word(&Type::String, "\"a b\"").unwrap(), Value::String("a b".into()));
+        let maybe = Type::Option(Box::new(Type::String));
+        let some = |text: &str| Value::Option(Some(Box::new(Value::String(text.into()))));
+        for (word, expected) in [("42", "42"), ("true", "true"), ("[1]", "[1]"), ("a", "a"), ("\"null\"", "null")] {
+            assert_eq!(from_word(&maybe, word).unwrap(), some(expected), "{word}");
+        }
+        assert_eq!(from_word(&maybe, "null").unwrap(), Value::Option(None));
+        assert_eq!(from_word(&Type::Bytes, "true").unwrap(), Value::Bytes(vec![0xb6, 0xbb, 0x9e]));
+        assert_eq!(from_word(&Type::Bytes, "1234").unwrap(), Value::Bytes(vec![0xd7, 0x6d, 0xf8]));
         assert_eq!(from_word(&Type::U64, "42").unwrap(), Value::U64(42));
         assert_eq!(from_word(&Type::Option(Box::new(Type::U8)), "null").unwrap(), Value::Option(None));
         refused(&Type::U8, "256", "expected u8, got 256");

@@ -16,13 +16,13 @@ const PEER_HEAD: [u8; 6] = [0x00, 36, 0x08, 0x01, 0x12, 32];
 pub fn key(global: &Global, verb: &KeyVerb, show: Show) -> Result<()> {
     let path = places::user_key_path(global)?;
     match verb {
-        KeyVerb::Path => Ok(show.one(|| path.display().to_string(), || json!({ "path": path }))?),
+        KeyVerb::Path => Ok(show.one(|| path.display().to_string(), || json!({ "path": path.to_string_lossy() }))?),
         KeyVerb::Show => {
             let public = public(&places::user_key(global)?);
             let (peer, principal) = (peer_text(&public), Principal::of_peer(&public));
             Ok(show.one(
                 || format!("principal  {principal}\npeer       {peer}\nkey        {}", path.display()),
-                || json!({ "principal": principal.to_string(), "peer": peer, "path": path }),
+                || json!({ "principal": principal.to_string(), "peer": peer, "path": path.to_string_lossy() }),
             )?)
         }
     }

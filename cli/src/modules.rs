@@ -41,7 +41,7 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
     };
     Ok(show.one(
         || format!("{kind} {} of {} bytes: {}", built.name, built.component.len(), output.display()),
-        || json!({ "name": built.name, "kind": kind, "file": output, "bytes": built.component.len(), "hash": hash.to_string() }),
+        || json!({ "name": built.name, "kind": kind, "file": output.to_string_lossy(), "bytes": built.component.len(), "hash": hash.to_string() }),
     )?)
 }
 

@@ -72,7 +72,7 @@ pub fn new(arguments: &New, show: Show) -> Result<()> {
     let next = arguments.template.next(&name);
     Ok(show.one(
         || format!("made {}\nnext:\n  cd {}\n  {next}", folder.display(), folder.display()),
-        || json!({ "name": name, "folder": folder }),
+        || json!({ "name": name, "folder": folder.to_string_lossy() }),
     )?)
 }
 

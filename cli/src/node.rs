@@ -35,7 +35,7 @@ pub async fn whoami(host: &HostStub, show: Show) -> Result<()> {
 
 /// `isx start`: runs until it is stopped, by `isx stop` or a signal.
 pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {
-    let running = runtime::find(&runtime::folder()?)?.into_iter().find(|node| !node.embedded);
+    let running = runtime::find(&runtime::path()?)?.into_iter().find(|node| !node.embedded);
     if let Some(node) = running.filter(|_| !start.new) {
         let text = format!(
             "the node {} of this user runs already (process {}); a second one needs --new",
@@ -81,7 +81,7 @@ pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {
 /// `isx stop`: returns when the node has ended.
 pub async fn stop(host: &HostStub, global: &Global, show: Show) -> Result<()> {
     let identity = host.whoami().await?;
-    let folder = runtime::folder()?;
+    let folder = runtime::path()?;
     let process = runtime::find(&folder)?.into_iter().find(|node| node.peer == identity.node);
     host.stop().await?;
     let until = Instant::now() + global.within;

@@ -10,7 +10,7 @@ use isx_iface::anchor::MountLimits;
 use isx_rom_host::Rule;
 use isx_row::{Code, Error};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,7 @@ struct ProjectRom {
     name: String,
     /// As a module's.
     folder: PathBuf,
+    /// Counts only where it is built here; a component's rights come from whoever runs it.
     #[serde(default)]
     allow: Vec<String>,
 }
@@ -136,6 +137,13 @@ impl Project {
         for ProjectModule { name, path, .. } in &module {
             let is_path = path.as_ref().is_none_or(|path| path.starts_with('/') && path.len() > 1);
             ensure!(is_path, "{}: the module {name}: a path is like /self/{name}", here());
+        }
+        let mut mounts = BTreeMap::new();
+        for module in &module {
+            let (name, path) = (&module.name, module.path());
+            if let Some(other) = mounts.insert(path.trim_end_matches('/').to_string(), name) {
+                bail!("{}: the modules {other} and {name} are both at {path}", here());
+            }
         }
         for ProjectRom { name, allow, .. } in &rom {
             let rules = allow.iter().try_for_each(|rule| Rule::parse(rule).map(drop));
@@ -385,6 +393,9 @@ allow = ["host.walk=/self", "chat"]
         refused("[[module]]\nname = \"a\"\n", "missing field `folder`");
         refused("[[module]]\nname = \"a b\"\nfolder = \"a\"\n", "can not be a module's name");
         refused("[[module]]\nname = \"a\"\nfolder = \"a\"\npath = \"a\"\n", "a path is like /self/a");
+        let same =
+            "[[module]]\nname = \"a\"\nfolder = \"a\"\n[[module]]\nname = \"b\"\nfolder = \"b\"\npath = \"/self/a/\"\n";
+        refused(same, "the modules a and b are both at /self/a");
         refused("dial = \"/ip4/1/p2p/x\"\ncontext = \"work\"\n", "keep one");
         refused("dial = \"localhost\"\n", "is no address");
         refused("[[rom]]\nname = \"a\"\nfolder = \"a\"\nallow = [\"*\"]\n", "the rom a: allow");

@@ -11,6 +11,7 @@ use isx_iface::HostStub;
 use isx_node::real::{SystemClock, SystemEntropy, Threads};
 use isx_node::{Config, Node};
 use isx_row::{Code, Error};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,7 +46,7 @@ pub struct Named {
     /// What named it, for people.
     pub by: String,
     /// The file of the key to show it; this user's own where there is none.
-    identity: Option<PathBuf>,
+    pub identity: Option<PathBuf>,
 }
 
 /// The node that was named, by the first that does: `--dial`, `ISX_DIAL`, `--context`, `ISX_CONTEXT`, the context in
@@ -54,15 +55,23 @@ pub struct Named {
 /// # Errors
 /// When what names it is wrong: the next is no substitute.
 pub fn named(global: &Global) -> Result<Option<Named>> {
-    if let Some(dial) = &global.dial {
-        return Ok(Some(Named { dial: dial.clone(), by: "--dial or ISX_DIAL".into(), identity: None }));
+    let named = found(global)?;
+    if let Some(named) = &named {
+        contexts::check_address(&named.dial).with_context(|| named.by.clone())?;
+    }
+    Ok(named)
+}
+
+fn found(global: &Global) -> Result<Option<Named>> {
+    if let Some(dial) = said(global.dial.as_deref(), std::env::var_os("ISX_DIAL")) {
+        return Ok(Some(Named { dial: dial.into(), by: "--dial or ISX_DIAL".into(), identity: None }));
     }
     let of = |name: &str, context: &contexts::Context, by: String| {
         let (dial, identity) = (context.dial.clone(), context.identity.clone());
         Some(Named { dial, by: format!("the context {name}, {by}"), identity })
     };
     let contexts = Contexts::read(global)?;
-    if let Some(name) = &global.context {
+    if let Some(name) = said(global.context.as_deref(), std::env::var_os("ISX_CONTEXT")) {
         return Ok(of(name, contexts.get(name)?, "of --context or ISX_CONTEXT".into()));
     }
     if let Some((name, context)) = contexts.current()? {
@@ -77,9 +86,14 @@ pub fn named(global: &Global) -> Result<Option<Named>> {
     }
 }
 
+/// What a flag or its variable says. A variable that is empty says nothing; a flag that is, is wrong.
+fn said(value: Option<&str>, variable: Option<OsString>) -> Option<&str> {
+    value.filter(|value| !value.is_empty() || variable.is_none_or(|variable| !variable.is_empty()))
+}
+
 /// Reaches a node: the one that was [`named`], then a node of this user on this machine, then `otherwise`.
 pub async fn reach(global: &Global, otherwise: Otherwise) -> Result<Reached> {
-    let folder = runtime::folder()?;
+    let folder = runtime::path()?;
     let named = named(global)?;
     if named.is_some() || !runtime::find(&folder)?.is_empty() {
         let client = client(global, named).await?;
@@ -142,7 +156,7 @@ async fn client(global: &Global, named: Option<Named>) -> Result<Client> {
 /// Where the node is now.
 fn target(dial: Option<&str>) -> Result<Target, Error> {
     let lost = |error: anyhow::Error| Error::new(Code::Disconnected, format!("{error:#}"));
-    let nodes = runtime::find(&runtime::folder().map_err(lost)?).map_err(lost)?;
+    let nodes = runtime::find(&runtime::path().map_err(lost)?).map_err(lost)?;
     match dial {
         Some(address) => {
             // Our own node's file has its secret, however it was named.
@@ -206,7 +220,8 @@ pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Runn
         addresses: node.addresses().to_vec(),
         secret,
         process: std::process::id(),
-        state_dir,
+        // Its readers stand elsewhere.
+        state_dir: std::path::absolute(&state_dir)?,
         alias: node.alias().into(),
         embedded: kept == Kept::Embedded,
     }

@@ -6,6 +6,7 @@
 
 use crate::arguments::Global;
 use crate::json::rfc3339;
+use crate::show::cell;
 use crate::{places, userfile};
 use anyhow::{Context, Result};
 use isx_rom_host::Rule;
@@ -16,7 +17,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Programs that are remembered; the longest known goes for one more.
+/// Programs that are remembered; the longest known goes for one more, as for bytes over [`userfile::BYTES_MAX`].
 const REMEMBERED_MAX: usize = 1024;
 /// Bytes of an answer that are read; a longer one is a no.
 const ANSWER_BYTES_MAX: u64 = 64;
@@ -71,6 +72,18 @@ impl Remembered {
         let over = self.roms.len().saturating_sub(REMEMBERED_MAX);
         self.roms.drain(..over);
     }
+
+    /// What the file is to say: the longest known go until it is within its bound.
+    fn text(mut self) -> Result<String> {
+        loop {
+            let text = serde_json::to_string_pretty(&self)?;
+            if text.len() as u64 <= userfile::BYTES_MAX || self.roms.is_empty() {
+                return Ok(text);
+            }
+            // A part at a time: one at a time would write them all for each that goes.
+            self.roms.drain(..self.roms.len().div_ceil(8));
+        }
+    }
 }
 
 /// A program that wants to run.
@@ -103,21 +116,21 @@ fn decide_at(
     mut allowed: Vec<Rule>,
     ask: impl FnOnce(&str) -> bool,
 ) -> Result<Vec<Rule>> {
-    let cure = || format!("{}: `isx run --forget` begins anew", path.display());
     let (hash, mut wants) = (asking.hash.to_string(), asking.wants.iter().map(Rule::to_string).collect::<Vec<_>>());
     wants.sort();
     let missing: Vec<Rule> = missing(asking.wants, &allowed).into_iter().cloned().collect();
     let shown: BTreeSet<String> = missing.iter().map(Rule::to_string).collect();
-    if !Remembered::parse(userfile::read(path)?).with_context(cure)?.has(&hash, &wants, &shown) {
+    let remembered = userfile::read(path).and_then(Remembered::parse).with_context(|| cure(path))?;
+    if !remembered.has(&hash, &wants, &shown) {
         if !ask(&question(asking.name, &missing)) {
             return Ok(allowed);
         }
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let at = rfc3339(Time(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)));
         userfile::change(path, |text| {
-            let mut remembered = Remembered::parse(text).with_context(cure)?;
+            let mut remembered = Remembered::parse(text).with_context(|| cure(path))?;
             remembered.add(Yes { hash, name: asking.name.into(), wants, allowed: shown, at });
-            Ok(serde_json::to_string_pretty(&remembered)?)
+            remembered.text()
         })?;
     }
     allowed.extend(missing);
@@ -130,13 +143,15 @@ fn missing<'a>(wants: &'a [Rule], allowed: &[Rule]) -> Vec<&'a Rule> {
 }
 
 fn question(name: &str, missing: &[Rule]) -> String {
-    let mut text = format!("{name} wants what it is not allowed:\n");
+    // What a program says of itself is shown to a terminal, as what its file is called.
+    let shown = |text: &str| cell(&serde_json::Value::String(text.into()));
+    let mut text = format!("{} wants what it is not allowed:\n", shown(name));
     for want in missing {
-        // What a program says of itself is shown to a terminal.
-        let want = crate::show::cell(&serde_json::Value::String(want.to_string()));
-        text.push_str(&format!("  {want}\n"));
+        text.push_str(&format!("  {}\n", shown(&want.to_string())));
     }
-    text + "allow it to this very program, now and later?"
+    // Last, where a long list can not have pushed it off the screen.
+    let rights = if missing.len() == 1 { "right" } else { "rights" };
+    text + &format!("allow it to this very program, now and later: {} {rights}?", missing.len())
 }
 
 /// Asks, and whether the answer is a yes. Everything else is a no, the end of input too.
@@ -147,23 +162,35 @@ pub fn answered(question: &str, from: &mut dyn BufRead, to: &mut dyn Write) -> b
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-/// Forgets what was said of one program, or of all; how many that were.
+/// Forgets what was said of one program; whether anything was.
 ///
 /// # Errors
-/// What can not be written.
-pub fn forget(global: &Global, hash: Option<ContentHash>) -> Result<usize> {
+/// What can not be read or written.
+pub fn forget(global: &Global, hash: ContentHash) -> Result<bool> {
     let path = path(global)?;
-    let mut forgotten = 0;
+    let hash = hash.to_string();
+    let mut is_forgotten = false;
     userfile::change(&path, |text| {
-        // To forget everything is the cure of a file that can not be read.
-        let parsed = Remembered::parse(text);
-        let mut remembered = if hash.is_none() { parsed.or_else(|_| Remembered::parse(None))? } else { parsed? };
+        let mut remembered = Remembered::parse(text).with_context(|| cure(&path))?;
         let before = remembered.roms.len();
-        remembered.roms.retain(|yes| hash.is_some_and(|hash| yes.hash != hash.to_string()));
-        forgotten = before - remembered.roms.len();
-        Ok(serde_json::to_string_pretty(&remembered)?)
+        remembered.roms.retain(|yes| yes.hash != hash);
+        is_forgotten = remembered.roms.len() < before;
+        remembered.text()
     })?;
-    Ok(forgotten)
+    Ok(is_forgotten)
+}
+
+/// Forgets what was said of all programs; how many that were, none where the file could not be read: this is its cure.
+///
+/// # Errors
+/// What can not be removed.
+pub fn forget_all(global: &Global) -> Result<usize> {
+    let text = userfile::remove(&path(global)?)?;
+    Ok(Remembered::parse(text).map_or(0, |remembered| remembered.roms.len()))
+}
+
+fn cure(path: &Path) -> String {
+    format!("{}: `isx run --forget` begins anew", path.display())
 }
 
 fn path(global: &Global) -> Result<PathBuf> {
@@ -216,7 +243,10 @@ mod tests {
         let text = question("prog", &missing);
         assert!(answered(&text, &mut &b"yes\n"[..], &mut shown));
         let shown = String::from_utf8(shown).unwrap();
-        assert!(shown.contains("  chat\n") && !shown.contains("host.walk") && shown.ends_with("[y/N] "), "{shown}");
+        assert!(shown.contains("  chat\n") && !shown.contains("host.walk"), "{shown}");
+        assert!(shown.ends_with("later: 1 right? [y/N] "), "{shown}");
+        let hostile = question("\u{202e}\u{1b}[2J\n", &wants);
+        assert!(hostile.starts_with("\\u{202e}\\u{1b}[2J\\n wants") && hostile.ends_with("2 rights?"), "{hostile}");
         for no in ["\n", "n\n", "yep\n", &"y".repeat(1000)] {
             assert!(!answered("?", &mut no.as_bytes(), &mut io::sink()), "{no:?}");
         }
@@ -238,6 +268,10 @@ mod tests {
         assert_eq!((remembered.roms.len(), has(&remembered, "0"), has(&remembered, "1")), (1024, false, true));
         remembered.add(Yes { wants: vec!["chat".into()], ..yes(1) });
         assert_eq!((remembered.roms.len(), has(&remembered, "1")), (1024, false), "one yes a program");
+        let wide = Yes { wants: vec!["x".repeat(10 * 1024)], ..yes(0) };
+        (0..REMEMBERED_MAX).for_each(|at| remembered.add(Yes { hash: format!("wide {at}"), ..wide.clone() }));
+        let text = remembered.text().unwrap();
+        assert!(text.len() as u64 <= userfile::BYTES_MAX && text.contains("wide 1023") && !text.contains("wide 0\""));
         assert!(Remembered::parse(Some("{".into())).is_err());
         assert!(Remembered::parse(Some("{\"version\":2,\"roms\":[]}".into())).is_err());
     }

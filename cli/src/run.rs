@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use isx_rom_host::{Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
 use isx_row::{Code, ContentHash, Error};
 use serde_json::json;
+use std::path::Path;
 
 /// Runs the ROM and returns its exit code.
 pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
@@ -20,13 +21,14 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
         Some((folder, allow)) => (folder, allow),
         None => (rom.to_path_buf(), &[][..]),
     });
-    let Some((rom, allow)) = named else { return forget(global, None, show) };
+    let Some((rom, allow)) = named else { return forget_all(global, show) };
     let bytes = component(&rom, Kind::Rom)?;
     let hash = ContentHash::of(&bytes);
     if arguments.forget {
-        return forget(global, Some(hash), show);
+        return forget(global, &rom, hash, show);
     }
     Programs::check(&bytes)?;
+    let allow = heeded(project.as_ref(), &rom, allow, arguments.allow_all);
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
     let loading = tokio::task::spawn_blocking(move || programs.load(&bytes).map(|program| (programs, program)));
@@ -71,9 +73,32 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
     done
 }
 
+/// What counts of what a project allows a ROM. To build one is to run the project's code, so that its word gives nothing
+/// more; whoever runs a component has trusted nobody yet.
+fn heeded<'a>(project: Option<&Project>, rom: &Path, allow: &'a [String], all: bool) -> &'a [String] {
+    if allow.is_empty() || rom.join("Cargo.toml").is_file() {
+        return allow;
+    }
+    if let Some(project) = project.filter(|_| !all) {
+        let file = project.file.display();
+        eprintln!("isx: {rom:?} is not built here: what {file} allows it does not count, --allow does");
+    }
+    &[]
+}
+
+/// `isx run --forget ROM`.
+fn forget(global: &Global, rom: &Path, hash: ContentHash, show: Show) -> Result<u8> {
+    if !rights::forget(global, hash)? {
+        let text = format!("nothing is remembered of {}, as it is now", rom.display());
+        return Err(Error::new(Code::NotFound, text).into());
+    }
+    show.one(|| format!("forgot what {} was allowed", rom.display()), || json!({ "forgotten": 1 }))?;
+    Ok(0)
+}
+
 /// `isx run --forget`.
-fn forget(global: &Global, hash: Option<ContentHash>, show: Show) -> Result<u8> {
-    let count = rights::forget(global, hash)?;
+fn forget_all(global: &Global, show: Show) -> Result<u8> {
+    let count = rights::forget_all(global)?;
     show.one(|| format!("forgot what {count} ROMs were allowed"), || json!({ "forgotten": count }))?;
     Ok(0)
 }

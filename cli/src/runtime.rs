@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -38,26 +38,34 @@ pub struct Runtime {
 /// The version of the format.
 pub const VERSION: u32 = 1;
 
-/// The folder of runtime files: `$XDG_RUNTIME_DIR/isx`, else a folder of this user in the temporary folder.
+/// The folder of runtime files, made.
 ///
 /// # Errors
-/// When the folder can not be made, or belongs to somebody else: its files would be his.
+/// When it can not be made, and as [`path`].
 pub fn folder() -> Result<PathBuf> {
+    let folder = path()?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.with_context(|| format!("can not make the runtime folder {}", folder.display()))?;
+    // Somebody else may have been faster.
+    path()
+}
+
+/// The folder of runtime files, made or not: `$XDG_RUNTIME_DIR/isx`, else a folder of this user in the temporary folder.
+///
+/// # Errors
+/// When it belongs to somebody else: its files would be his.
+pub fn path() -> Result<PathBuf> {
     let user = rustix::process::getuid().as_raw();
-    let folder = match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(runtime) => PathBuf::from(runtime).join("isx"),
+    let folder = match crate::places::folder_in(std::env::var_os("XDG_RUNTIME_DIR")) {
+        Some(runtime) => runtime.join("isx"),
         None => std::env::temp_dir().join(format!("isx-{user}")),
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .with_context(|| format!("can not make the runtime folder {}", folder.display()))?;
-    let metadata = fs::metadata(&folder)?;
-    if metadata.uid() != user || metadata.permissions().mode() & 0o077 != 0 {
-        bail!("the runtime folder {} is open to others; remove it, or set XDG_RUNTIME_DIR", folder.display());
+    match fs::metadata(&folder) {
+        Ok(metadata) if metadata.uid() == user && metadata.permissions().mode() & 0o077 == 0 => Ok(folder),
+        Ok(_) => bail!("the runtime folder {} is open to others; remove it, or set XDG_RUNTIME_DIR", folder.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(folder),
+        Err(error) => Err(error).with_context(|| format!("can not read the runtime folder {}", folder.display())),
     }
-    Ok(folder)
 }
 
 /// A written runtime file; removed when dropped.
@@ -103,7 +111,11 @@ impl Runtime {
 /// The running nodes of this user on this machine; those started to stay come first, then by alias.
 pub fn find(folder: &Path) -> Result<Vec<Runtime>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("can not read {}", folder.display()))? {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+        entries => entries.with_context(|| format!("can not read {}", folder.display()))?,
+    };
+    for entry in entries {
         let path = entry?.path();
         let named = path.extension().is_some_and(|extension| extension == "json");
         found.extend(named.then(|| Runtime::read(&path)).flatten().filter(Runtime::is_alive));
@@ -137,6 +149,7 @@ mod tests {
         assert_eq!(find(folder.path()).unwrap(), [here]);
         drop(written);
         assert_eq!(find(folder.path()).unwrap(), []);
+        assert_eq!(find(&folder.path().join("missing")).unwrap(), [], "no node has run yet");
     }
 
     #[test]

@@ -44,12 +44,38 @@ impl Show {
     }
 }
 
-/// A value in a table: strings bare, with what would break the line or the terminal escaped.
+/// A value in a table: strings bare, with what is not graphic escaped.
 pub fn cell(value: &Json) -> String {
     let text = match value {
         Json::Null => return "-".into(),
         Json::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if is_graphic(c) { vec![c] } else { c.escape_default().collect() }).collect()
+}
+
+/// Whether a terminal shows it as it stands: no control, no line separator, nothing unseen that turns a line around.
+pub fn is_graphic(c: char) -> bool {
+    // Behind another, so that the marks that letters have stay.
+    c.is_ascii_graphic()
+        || c == ' '
+        || (!c.is_ascii() && ['x', c].iter().collect::<String>().escape_debug().nth(2).is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        let check = |text: &str, expected: &str| assert_eq!(cell(&Json::String(text.into())), expected);
+        check("a \"b\" 'c' \\", "a \"b\" 'c' \\");
+        check("ä e\u{301} 漢 \u{1f600}", "ä e\u{301} 漢 \u{1f600}");
+        check("a\n\u{1b}[2J\u{9b}", "a\\n\\u{1b}[2J\\u{9b}");
+        let unseen = [0x200b..=0x200f, 0x2028..=0x202e, 0x2060..=0x2064, 0x2066..=0x2069, 0xfeff..=0xfeff];
+        for c in unseen.into_iter().flatten() {
+            let c = char::from_u32(c).unwrap();
+            check(&c.to_string(), &c.escape_default().to_string());
+        }
+    }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of such a file; a larger one is refused unread.
 pub const BYTES_MAX: u64 = 1024 * 1024;
@@ -36,22 +36,47 @@ pub fn read(path: &Path) -> Result<Option<String>> {
 /// # Errors
 /// As [`read`], what `change` refuses, and what can not be written.
 pub fn change(path: &Path, change: impl FnOnce(Option<String>) -> Result<String>) -> Result<()> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        std::path::PathBuf::from(name)
-    };
     let failed = || format!("can not write {}", path.display());
-    let mut private = OpenOptions::new();
-    private.write(true).create(true).mode(0o600);
-    let lock = private.clone().truncate(false).open(beside(".lock")).with_context(failed)?;
-    flock(&lock, FlockOperation::LockExclusive).with_context(failed)?;
+    let _lock = lock(path).with_context(failed)?;
     let text = change(read(path)?)?;
     ensure!(text.len() as u64 <= BYTES_MAX, "{} would have more than {BYTES_MAX} bytes", path.display());
-    let draft = beside(".draft");
-    let mut file = private.truncate(true).open(&draft).with_context(failed)?;
+    let draft = beside(path, ".draft");
+    let mut file = private().truncate(true).open(&draft).with_context(failed)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     written.and_then(|()| fs::rename(&draft, path)).with_context(failed)
+}
+
+/// Removes the file, whatever it is; what it said, where that could be read.
+///
+/// # Errors
+/// What can not be removed.
+pub fn remove(path: &Path) -> Result<Option<String>> {
+    let failed = || format!("can not remove {}", path.display());
+    let _lock = lock(path).with_context(failed)?;
+    let text = read(path).unwrap_or(None);
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error).with_context(failed),
+        _ => Ok(text),
+    }
+}
+
+/// Others that change the file wait until this is dropped.
+fn lock(path: &Path) -> std::io::Result<File> {
+    let lock = private().truncate(false).open(beside(path, ".lock"))?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    Ok(lock)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 #[cfg(test)]
@@ -75,5 +100,10 @@ mod tests {
         assert!(change(&path, |_| Ok("x".repeat(BYTES_MAX as usize + 1))).is_err());
         fs::write(&path, "x".repeat(BYTES_MAX as usize + 1)).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("has more than"));
+
+        assert_eq!(remove(&path).unwrap(), None, "too large to be read");
+        assert_eq!(remove(&path).unwrap(), None, "not there");
+        change(&path, |was| Ok(format!("{was:?}"))).unwrap();
+        assert_eq!(remove(&path).unwrap().as_deref(), Some("None"));
     }
 }

@@ -3,7 +3,7 @@
 //! What a file holds is read by the argument's type: as it stands where that is a string or bytes, as JSON where it has
 //! structure. A string that begins with `@`, or is `-`, is written as JSON: `'"@x"'`.
 
-use crate::json::from_word;
+use crate::json::{from_word, is_plain};
 use anyhow::Result;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::{Code, Error, Field, Type, Value};
@@ -41,15 +41,6 @@ fn value(field: &Field, word: &str, stdin: &mut dyn Read) -> Result<Value, Error
     let from = if word == "-" { "standard input" } else { word };
     content(&field.ty, bytes)
         .map_err(|error| Error::new(Code::BadArguments, format!("{}: {from}: {error:#}", field.name)))
-}
-
-/// Whether what a file holds is the value as it stands.
-fn is_plain(ty: &Type) -> bool {
-    match ty {
-        Type::String | Type::Bytes => true,
-        Type::Option(inner) => is_plain(inner),
-        _ => false,
-    }
 }
 
 fn content(ty: &Type, bytes: Vec<u8>) -> Result<Value> {

@@ -50,6 +50,9 @@ fn the_first_that_names_a_node_decides_and_none_is_a_fallback() {
         said(stage.isx(arguments).current_dir(here).envs(variables.iter().copied()).output().expect("the binary runs"))
     };
     gone(&with(&[("ISX_CONTEXT", "gone")], &["ls"]), "the context gone");
+    assert_eq!(with(&[("ISX_CONTEXT", ""), ("ISX_DIAL", "")], &["ls"]).code, 0, "an empty variable is none");
+    refused(&stage.say(&["ls", "--dial", ""]), 125, "is no address");
+    refused(&stage.say(&["ls", "--dial", "/ip4/\u{1b}/p2p/x"]), 125, "\"/ip4/\\u{1b}/p2p/x\" is no address");
     assert_eq!(with(&[("ISX_CONTEXT", "gone")], &["ls", "--context", "good"]).code, 0, "a flag before its variable");
     assert_eq!(with(&[("ISX_DIAL", &address)], &["ls", "--context", "gone"]).code, 0, "an address before a context");
     gone(&with(&[("ISX_DIAL", &address)], &["ls", "--dial", NOWHERE]), "--dial");
@@ -82,11 +85,16 @@ fn a_key_is_shown_as_the_node_sees_it() {
 
     // A context may have a key of its own.
     let other = stage.folder.path().join("other.key");
+    let closed = || fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).expect("the key");
     fs::write(&other, [7; 32]).expect("a key");
+    closed();
     let address = json(&well(&stage, &["status", "--json"]))["addresses"][0].as_str().expect("an address").to_string();
     well(&stage, &["context", "add", "other", &address, "--identity", &other.to_string_lossy()]);
     let seen = json(&well(&stage, &["whoami", "--json", "--context", "other"]));
     assert_ne!(seen["principal"], who["principal"]);
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).expect("the key");
+    refused(&stage.say(&["whoami", "--context", "other"]), 125, &format!("`chmod 600 {}`", other.display()));
+    closed();
     fs::write(&other, "short").expect("a file");
     refused(&stage.say(&["whoami", "--context", "other"]), 125, "is no key");
 }
@@ -140,7 +148,13 @@ fn rights_are_asked_for_once_on_a_terminal() {
 
     assert_eq!(well(&stage, &["run", "--forget", &rom, "--json"]), r#"{"forgotten":1}"#);
     refused(&stage.say(&["run", &rom]), 126, "--allow");
+    refused(&stage.say(&["run", "--forget", &rom]), 127, "nothing is remembered");
     assert_eq!(well(&stage, &["run", "--forget", "--json"]), r#"{"forgotten":0}"#);
+    let remembered = stage.folder.path().join("state/rom-rights.json");
+    fs::write(&remembered, [0xff]).expect("a file");
+    refused(&stage.say(&["run", &rom]), 125, "`isx run --forget` begins anew");
+    assert_eq!(well(&stage, &["run", "--forget", "--json"]), r#"{"forgotten":0}"#);
+    assert!(!remembered.exists());
 }
 
 /// What the doctor found, by check.
@@ -168,7 +182,16 @@ fn the_doctor_finds_what_is_wrong_and_its_cure() {
     }
     let wrong = |said: &Said| said.stdout.lines().any(|line| json(line)["well"] == false);
     assert_eq!(before.code, if wrong(&before) { 125 } else { 0 });
-    assert!(!stage.folder.path().join("state").exists() && !stage.folder.path().join("config").exists());
+    let nothing_made = || {
+        let made = ["state", "config", "cache", "runtime/isx"]
+            .into_iter()
+            .filter(|name| stage.folder.path().join(name).exists());
+        assert_eq!(made.collect::<Vec<_>>(), [""; 0]);
+    };
+    nothing_made();
+    let named = said(stage.isx(&["doctor", "--json", "--dial", NOWHERE]).output().expect("the binary runs"));
+    assert!(found(&named, "node").1.contains("no key yet"), "{}", named.stdout);
+    nothing_made();
 
     stage.start(&START);
     let running = look(&stage);
@@ -193,6 +216,9 @@ fn the_doctor_finds_what_is_wrong_and_its_cure() {
     };
     check(&said, "project", "line 2", "correct the file");
     check(&said, "key", "open to others", "chmod 600");
+    check(&said, "node", "not asked", "see key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("the key");
+    let said = look(&stage);
     check(&said, "node", "no node answers", "change the context gone");
     assert!(found(&said, "contexts").1.contains("gone in use"));
     put("config/isx/contexts.toml", "current = \"gone\"\n");

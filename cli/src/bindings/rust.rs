@@ -7,6 +7,7 @@ use super::names::{Names, camel};
 use anyhow::{Result, bail, ensure};
 use isx_row::schema::{Schema, Table};
 use isx_row::{Field, Type, Variant};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Names that the generated source uses.
@@ -22,6 +23,7 @@ const RESERVED: &[&str] = &[
     "Err",
     "Error",
     "Failed",
+    "From",
     "Hash",
     "Locator",
     "None",
@@ -52,7 +54,7 @@ const TUPLE_MAX: usize = 12;
 /// The source of a module to be declared as `mod NAME;`.
 ///
 /// # Errors
-/// Names what the SDK has no Rust type for.
+/// Names what the SDK has no Rust type for, and names that are one in Rust.
 pub fn source(schema: &Schema) -> Result<String> {
     let mut names = Names::new(schema, RESERVED);
     let module = names.free(&camel(&schema.name));
@@ -76,6 +78,7 @@ pub fn source(schema: &Schema) -> Result<String> {
     out += &format!(
         "/// A reference to a mount of the module.\n#[derive(Clone)]\npub struct {module}(pub ObjectRef);\n\nimpl {module} {{\n"
     );
+    distinct(&module, Callable::all(schema).map(|callable| callable.name), identifier)?;
     for callable in Callable::all(schema) {
         out.push_str(&method(&callable, &names)?);
     }
@@ -135,9 +138,10 @@ fn declaration(name: &str, ty: &Type, names: &Names) -> Result<String> {
     let head = format!("#[derive({derives}, isx::Typed)]\n");
     match ty {
         Type::Struct(fields) => {
-            Ok(format!("{head}pub struct {name} {{\n{}}}\n\n", members(fields, "    pub ", names)?))
+            Ok(format!("{head}pub struct {name} {{\n{}}}\n\n", members(name, fields, "    pub ", names)?))
         }
         Type::Enum(variants) => {
+            distinct(name, variants.iter().map(|variant| variant.name.as_str()), case_name)?;
             let mut out = format!("{head}pub enum {name} {{\n");
             for variant in variants {
                 writeln!(out, "    #[tag({})]\n    {},", variant.tag, case(variant, names)?)?;
@@ -148,7 +152,8 @@ fn declaration(name: &str, ty: &Type, names: &Names) -> Result<String> {
     }
 }
 
-fn members(fields: &[Field], indent: &str, names: &Names) -> Result<String> {
+fn members(place: &str, fields: &[Field], indent: &str, names: &Names) -> Result<String> {
+    distinct(place, fields.iter().map(|field| field.name.as_str()), identifier)?;
     let mut out = String::new();
     for field in fields {
         writeln!(out, "{indent}{}: {},", identifier(&field.name), expression(&field.ty, names)?)?;
@@ -157,10 +162,7 @@ fn members(fields: &[Field], indent: &str, names: &Names) -> Result<String> {
 }
 
 fn case(variant: &Variant, names: &Names) -> Result<String> {
-    let name = match camel(&variant.name) {
-        name if name.starts_with(|first: char| first.is_ascii_alphabetic()) && name != "Self" => name,
-        name => format!("T{name}"),
-    };
+    let name = case_name(&variant.name);
     if variant.fields.is_empty() {
         return Ok(name);
     }
@@ -169,7 +171,27 @@ fn case(variant: &Variant, names: &Names) -> Result<String> {
         let types = variant.fields.iter().map(|field| expression(&field.ty, names)).collect::<Result<Vec<_>>>()?;
         return Ok(format!("{name}({})", types.join(", ")));
     }
-    Ok(format!("{name} {{\n{}    }}", members(&variant.fields, "        ", names)?))
+    Ok(format!("{name} {{\n{}    }}", members(&name, &variant.fields, "        ", names)?))
+}
+
+/// The name of a variant as Rust takes it.
+fn case_name(name: &str) -> String {
+    match camel(name) {
+        name if name.starts_with(|first: char| first.is_ascii_alphabetic()) && name != "Self" => name,
+        name => format!("T{name}"),
+    }
+}
+
+/// Refuses names of one scope that are one as Rust spells them.
+fn distinct<'a>(place: &str, names: impl Iterator<Item = &'a str>, spell: fn(&str) -> String) -> Result<()> {
+    let mut spelled = BTreeMap::new();
+    for name in names {
+        let rust = spell(name);
+        if let Some(other) = spelled.insert(rust.clone(), name) {
+            bail!("`{other}` and `{name}` in `{place}` are both `{rust}` in Rust: rename one");
+        }
+    }
+    Ok(())
 }
 
 /// A type as Rust writes it.
@@ -244,6 +266,7 @@ fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
             callable.arguments.len()
         );
     }
+    distinct(name, callable.arguments.iter().map(|argument| argument.name.as_str()), identifier)?;
     let mut parameters = String::new();
     let mut values = Vec::new();
     for argument in callable.arguments {
@@ -264,7 +287,7 @@ fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
         "    /// The {kind} `{name}`.\n    ///\n    /// # Errors\n    /// See [`Code`].\n    ///\n    /// # Cancel safety\n    \
          /// Dropping the future abandons the answer; the call may happen all the same.\n    \
          pub async fn {}(&self{parameters}) -> {outcome} {{\n        \
-         let given = ask(&self.0, {name:?}, [{}], &{}).await?;\n        {read}\n    }}\n\n",
+         let given = self::ask(&self.0, {name:?}, [{}], &{}).await?;\n        {read}\n    }}\n\n",
         identifier(name),
         signature.join(", "),
         tuple(&values),
@@ -283,5 +306,81 @@ fn identifier(name: &str) -> String {
         "self" | "super" | "crate" | "_" => format!("{name}_"),
         name if KEYWORDS.contains(&name) => format!("r#{name}"),
         name => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isx_row::schema::{Column, Query, TableKind};
+
+    /// A module with one query and one table `from`, which has one column.
+    fn module(query: &str, arguments: &[&str], column: Type) -> Schema {
+        let field = |name: &&str| Field { name: name.to_string(), ty: Type::U8 };
+        let query = Query {
+            name: query.into(),
+            public: true,
+            arguments: arguments.iter().map(field).collect(),
+            answer: Type::U8,
+            error: None,
+            reads: None,
+        };
+        let table = Table {
+            name: "from".into(),
+            kind: TableKind::Durable,
+            public: true,
+            version: 1,
+            columns: vec![
+                Column { name: "id".into(), ty: Type::U8, default: None, since: 1 },
+                Column { name: "it".into(), ty: column, default: None, since: 1 },
+            ],
+            primary_key: vec![0],
+            auto_inc: None,
+            indexes: vec![],
+        };
+        let version = "1.0.0".into();
+        let schema =
+            Schema { name: "m".into(), version, tables: vec![table], queries: vec![query], ..Schema::default() };
+        schema.check().unwrap();
+        schema
+    }
+
+    fn cases(names: &[&str]) -> Type {
+        let case = |(tag, name): (u16, &&str)| Variant { name: name.to_string(), tag, fields: vec![] };
+        Type::Enum((0..).zip(names).map(case).collect())
+    }
+
+    fn refused(schema: &Schema, expected: &str) {
+        let error = source(schema).unwrap_err().to_string();
+        assert_eq!(error, format!("{expected}: rename one"));
+    }
+
+    #[test]
+    fn names_that_the_source_uses_are_the_modules_too() {
+        let text =
+            source(&module("ask", &["ask", "from", "self", "given", "iface"], cases(&["self", "Ok", "from"]))).unwrap();
+        for part in [
+            "pub struct From2 {",
+            "TSelf,",
+            "pub async fn ask(&self, ask: u8, from: u8, self_: u8, given: u8, iface: u8) -> Result<u8, Error> {",
+            "let given = self::ask(&self.0, \"ask\",",
+            "impl<E> From<Error> for Failed<E>",
+        ] {
+            assert!(text.contains(part), "no {part:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_one_in_rust_are_refused() {
+        refused(&module("q", &["self", "self_"], Type::U8), "`self` and `self_` in `q` are both `self_` in Rust");
+        let variants = |names: &[&str]| module("q", &[], cases(names));
+        refused(&variants(&["foo", "Foo"]), "`foo` and `Foo` in `From2It` are both `Foo` in Rust");
+        refused(&variants(&["a_b", "AB"]), "`a_b` and `AB` in `From2It` are both `AB` in Rust");
+        let fields = ["crate", "crate_"].map(|name| Field { name: name.into(), ty: Type::U8 });
+        let fields = Type::Struct(fields.into());
+        refused(&module("q", &[], fields), "`crate` and `crate_` in `From2It` are both `crate_` in Rust");
+        let mut two = module("self", &[], Type::U8);
+        two.queries.push(Query { name: "self_".into(), ..two.queries[0].clone() });
+        refused(&two, "`self` and `self_` in `M` are both `self_` in Rust");
     }
 }

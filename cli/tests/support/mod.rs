@@ -28,19 +28,23 @@ impl Stage {
         Self { folder, node: None }
     }
 
-    /// A command on this stage.
+    /// A command on this stage, in its folder.
     pub fn isx(&self, arguments: &[&str]) -> Command {
         let path = |name: &str| self.folder.path().join(name);
         let mut command = Command::new(env!("CARGO_BIN_EXE_isx"));
+        // What the caller's shell says of his own isx is no part of the stage.
+        let told = std::env::vars_os().map(|(name, _)| name);
+        let told = told.filter(|name| name.as_encoded_bytes().starts_with(b"ISX_") && name != "ISX_GUESTS");
+        for name in told {
+            command.env_remove(name);
+        }
         command
             .args(arguments)
+            .current_dir(self.folder.path())
             .env("XDG_RUNTIME_DIR", path("runtime"))
             .env("XDG_CONFIG_HOME", path("config"))
             .env("ISX_STATE_DIR", path("state"))
             .env("ISX_CACHE_DIR", path("cache"))
-            .env_remove("ISX_DIAL")
-            .env_remove("ISX_CONTEXT")
-            .env_remove("ISX_CONFIG_DIR")
             .stdin(Stdio::null());
         command
     }
@@ -102,7 +106,8 @@ pub fn guest(name: &str) -> PathBuf {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_isx"));
         binary.ancestors().nth(2).expect("the target folder").join("guests")
     });
-    let file = folder.join(format!("{name}.wasm"));
+    // The commands that get it stand elsewhere.
+    let file = std::path::absolute(folder.join(format!("{name}.wasm"))).expect("a path");
     assert!(file.is_file(), "{} is missing: run `cargo xtask guests` first", file.display());
     file
 }
