@@ -33,6 +33,15 @@ struct Mounted {
     held: Held,
 }
 
+/// What a node knows of a call's session before the call.
+#[derive(Clone, Copy)]
+struct Session {
+    /// It has not called over this object before.
+    first: bool,
+    /// The caller may call what it names.
+    visible: bool,
+}
+
 impl Mounted {
     /// The mount's schema, as this node has it now.
     fn schema(&self) -> Result<(View, Arc<Schema>), Error> {
@@ -57,13 +66,21 @@ impl Mounted {
         if schema.query(&call.method).is_some() {
             self.ask(call).boxed()
         } else {
-            self.reduce(call, trace, first).boxed()
+            // Who may not call a reducer, or names none, does not set off the hook of a session's beginning.
+            let visible = schema
+                .reducer(&call.method)
+                .is_some_and(|reducer| self.who.owner || schema.public && reducer.public && reducer.hook.is_none());
+            self.reduce(call, trace, Session { first, visible }).boxed()
         }
     }
 
     /// The request is made here, not in the future: hundreds of these are alive at once, and small ones are made faster.
-    /// `first`: the session has not called over this object before.
-    fn reduce(&self, call: Call, trace: TraceId, first: bool) -> impl Future<Output = Result<Answer, Error>> + Send {
+    fn reduce(
+        &self,
+        call: Call,
+        trace: TraceId,
+        Session { first, visible }: Session,
+    ) -> impl Future<Output = Result<Answer, Error>> + Send {
         let deadline = self.shared.deadline(&call.delivery);
         let session = call.delivery.session.filter(|_| !self.shared.planted.has(Bug::SessionForgotten));
         let session = session.map(|coordinates| isx_cluster::SessionCall {
@@ -88,7 +105,7 @@ impl Mounted {
         };
         let request = Request::Call(Box::new(request));
         async move {
-            if let Some(call) = session.filter(|_| first)
+            if let Some(call) = session.filter(|_| first && visible)
                 && self.must_connect(call.session)?
             {
                 // What it is refused with is told below, unless the call was answered before the session ended.
@@ -96,6 +113,10 @@ impl Mounted {
             }
             let outcome = self.shared.raft.propose(self.group, &request, deadline).await?;
             match session {
+                // The executor's words for what is not there; nothing runs, so nothing needs a session.
+                Some(_) if outcome == Outcome::Unconnected && !visible => {
+                    answer(self.shared.raft.propose(self.group, without_session(request), deadline).await?)
+                }
                 Some(call) if outcome == Outcome::Unconnected => {
                     if self.must_connect(call.session)? {
                         self.connect(call.session, deadline).await?;
@@ -144,6 +165,13 @@ impl Mounted {
             .on(Lane::Query(self.group.0), move || mount_in(&view, &mount)?.query(&*shared.exec, &query))
             .await?;
         Ok(Answer { payload, revision: Some(revision), ..Answer::default() })
+    }
+}
+
+fn without_session(request: Request) -> Request {
+    match request {
+        Request::Call(call) => Request::Call(Box::new(ReducerCall { session: None, ..*call })),
+        request => request,
     }
 }
 

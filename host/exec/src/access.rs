@@ -1,7 +1,7 @@
 //! What a function may touch, by the position of tables in the schema.
 
 use isx_row::limits::TABLES_MAX;
-use isx_row::schema::{self, Schema};
+use isx_row::schema::{self, Right, Schema};
 
 /// Tables that a function may read, insert into, update and delete from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,27 +10,6 @@ pub(crate) struct Access {
     inserts: Tables,
     updates: Tables,
     deletes: Tables,
-}
-
-/// What is done with a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
-    Read,
-    Insert,
-    Update,
-    Delete,
-}
-
-impl Right {
-    /// As the declaration of a reducer names it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Read => "reads",
-            Self::Insert => "inserts",
-            Self::Update => "updates",
-            Self::Delete => "deletes",
-        }
-    }
 }
 
 impl Access {

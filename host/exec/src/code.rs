@@ -6,7 +6,7 @@ use crate::engine::engine;
 use crate::host::{GuestFailure, Host};
 use crate::imports;
 use isx_row::codec::{self, Layout};
-use isx_row::schema::{Hook, Query, Reducer, RowEvent, Schema, Table};
+use isx_row::schema::{self, Hook, Query, Reducer, RowEvent, Schema, Table};
 use isx_row::{Code as ErrorCode, Error, Field, Signature, Type};
 use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
@@ -107,19 +107,7 @@ impl Code {
 
     /// The arguments of a hook on a table: one row, or the old and the new one.
     pub(crate) fn hook_arguments(&self, table: usize, rows: &[&[u8]]) -> Vec<u8> {
-        let fixed = self.hooks.get(table).is_some_and(|hooks| hooks.fixed);
-        // A struct is encoded as the record within its row, which follows the row's version.
-        let bodies = rows.iter().map(|row| row.get(2..).unwrap_or_default());
-        let mut arguments = vec![0, 0];
-        if !fixed {
-            let mut end = 0_u32;
-            for body in bodies.clone() {
-                end = end.saturating_add(u32::try_from(body.len()).unwrap_or(u32::MAX));
-                arguments.extend_from_slice(&end.to_le_bytes());
-            }
-        }
-        bodies.for_each(|body| arguments.extend_from_slice(body));
-        arguments
+        schema::hook_arguments(self.hooks.get(table).is_some_and(|hooks| hooks.fixed), rows)
     }
 }
 

@@ -1,11 +1,11 @@
 //! What an instance's store holds for the host functions: the tables, whose call it is, and what became of it.
 
-use crate::access::{Access, Right};
+use crate::access::Access;
 use crate::code::Code;
 use crate::limits::{HOOK_DEPTH_MAX, HOOKS_MAX, MEMORY_BYTES_MAX, TABLE_ELEMENTS_MAX};
 use crate::log::Log;
 use crate::random::Random;
-use isx_row::schema::RowEvent;
+use isx_row::schema::{Right, RowEvent};
 use isx_row::{Code as ErrorCode, Error, Principal, SessionId, Time};
 use isx_store::{Changes, Database, TableId, Transaction};
 use std::collections::VecDeque;

@@ -1,10 +1,9 @@
 //! The host functions of the guest contract. What they mean is said in `sdk/wit/module.wit`.
 
-use crate::access::Right;
 use crate::fuel::{self, bytes, charge};
 use crate::host::{Fault, Host, Stop};
 use crate::limits::{RANDOM_BYTES_MAX, SCAN_CHUNK_BYTES_MAX};
-use isx_row::schema::RowEvent;
+use isx_row::schema::{Right, RowEvent};
 use isx_row::{Code, Error};
 use isx_store::{Direction, IndexId, Position, Row, Scan};
 use std::ops;

@@ -157,6 +157,48 @@ pub struct Access {
     pub deletes: Vec<String>,
 }
 
+/// What is done with a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Its rows are read.
+    Read,
+    /// Rows are inserted.
+    Insert,
+    /// Rows are updated.
+    Update,
+    /// Rows are deleted.
+    Delete,
+}
+
+impl Right {
+    /// As the declaration of a reducer names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "reads",
+            Self::Insert => "inserts",
+            Self::Update => "updates",
+            Self::Delete => "deletes",
+        }
+    }
+}
+
+/// The encoded arguments of a hook on a table: the row of the event, or the old and the new one, as the table's present
+/// version has them. `fixed` when the table's row, as a struct, has a fixed width.
+pub fn hook_arguments(fixed: bool, rows: &[&[u8]]) -> Vec<u8> {
+    // A struct is encoded as the record within its row, which follows the row's version.
+    let bodies = rows.iter().map(|row| row.get(2..).unwrap_or_default());
+    let mut arguments = Vec::from([0, 0]);
+    if !fixed {
+        let mut end = 0_u32;
+        for body in bodies.clone() {
+            end = end.saturating_add(u32::try_from(body.len()).unwrap_or(u32::MAX));
+            arguments.extend_from_slice(&end.to_le_bytes());
+        }
+    }
+    bodies.for_each(|body| arguments.extend_from_slice(body));
+    arguments
+}
+
 /// What may happen to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

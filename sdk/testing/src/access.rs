@@ -1,27 +1,6 @@
 //! What a function may touch: what it declares, or everything when it declares nothing.
 
-use isx_row::schema;
-
-/// What is done with a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Right {
-    Read,
-    Insert,
-    Update,
-    Delete,
-}
-
-impl Right {
-    /// As the declaration of a reducer names it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Read => "reads",
-            Self::Insert => "inserts",
-            Self::Update => "updates",
-            Self::Delete => "deletes",
-        }
-    }
-}
+use isx_row::schema::{self, Right};
 
 /// The access of a function.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The host of a call: what `host/exec` does for an instance, for code that runs here.
 
-use crate::access::{Access, Right};
+use crate::access::Access;
 use crate::limits::{
     HOOK_DEPTH_MAX, HOOKS_MAX, LOG_LINE_BYTES_MAX, LOG_LINES_MAX, RANDOM_BYTES_MAX, SCAN_CHUNK_BYTES_MAX,
 };
@@ -8,7 +8,7 @@ use crate::random::Random;
 use isx::__rt::Port;
 use isx::__rt::bindings::isx::module::log::Level;
 use isx::__rt::bindings::isx::module::tables::{Bound, Chunk, Direction, Fault, Range};
-use isx_row::schema::{Hook, RowEvent, Schema};
+use isx_row::schema::{Hook, Right, RowEvent, Schema, hook_arguments};
 use isx_row::{Code, Error, Principal, SessionId, Time};
 use isx_store::{Database, IndexId, Position, Row, Scan, TableId, Transaction};
 use std::cell::RefCell;
@@ -124,26 +124,11 @@ impl Host {
                 None => stop(Code::Limit, format!("a call sets off more than HOOKS_MAX ({HOOKS_MAX}) hooks")),
             };
             let fixed = isx_row::codec::fixed_width(&table.row_type()).is_some();
-            let arguments = hook_arguments(fixed, rows);
+            let rows: Vec<&[u8]> = rows.iter().map(|row| &***row).collect();
+            let arguments = hook_arguments(fixed, &rows);
             call.hooks.push_back(PendingHook { reducer, arguments, depth: call.depth + 1 });
         }
     }
-}
-
-/// The arguments of a hook on a table: one row, or the old and the new one.
-fn hook_arguments(fixed: bool, rows: &[&Row]) -> Vec<u8> {
-    // A struct is encoded as the record within its row, which follows the row's version.
-    let bodies = rows.iter().map(|row| row.get(2..).unwrap_or_default());
-    let mut arguments = vec![0, 0];
-    if !fixed {
-        let mut end = 0_u32;
-        for body in bodies.clone() {
-            end = end.saturating_add(u32::try_from(body.len()).unwrap_or(u32::MAX));
-            arguments.extend_from_slice(&end.to_le_bytes());
-        }
-    }
-    bodies.for_each(|body| arguments.extend_from_slice(body));
-    arguments
 }
 
 fn fault(error: Error) -> Fault {

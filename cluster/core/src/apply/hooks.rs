@@ -37,15 +37,9 @@ impl Run<'_> {
             Ok(mount) => mount,
             Err(error) => return Ok(Outcome::Refused(error)),
         };
-        let schema = Arc::clone(mount.database.schema());
-        if let Some((name, _)) = hook_on(&schema, &Hook::Init) {
-            // A mount whose `init` fails is not made; whoever drives its creation removes it again.
-            let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
-            if let Err(failed) = self.run_hook(&mut mount, place, hook)? {
-                return Ok(failed);
-            }
-        } else {
-            self.commit(&mut mount, Changes::default());
+        // A mount whose `init` fails is not made; whoever drives its creation removes it again.
+        if let Err(failed) = self.begin(&mut mount, place, &Hook::Init, &[])? {
+            return Ok(failed);
         }
         let outcome = mounted(&mount);
         group.put(mount);
@@ -72,20 +66,31 @@ impl Run<'_> {
         if let Err(error) = mount.upgrade(Arc::clone(module), self.time) {
             return Ok(Outcome::Refused(error));
         }
-        let schema = Arc::clone(mount.database.schema());
-        if let Some((name, takes)) = hook_on(&schema, &Hook::Upgrade) {
-            let before = [before];
-            let arguments = encode_record(0, takes, before.get(..takes.len()).unwrap_or_default()).unwrap_or_default();
-            let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
-            if let Err(failed) = self.run_hook(&mut mount, place, hook)? {
-                return Ok(failed);
-            }
-        } else {
-            self.commit(&mut mount, Changes::default());
+        if let Err(failed) = self.begin(&mut mount, place, &Hook::Upgrade, &[before])? {
+            return Ok(failed);
         }
         let outcome = mounted(&mount);
         group.put(mount);
         Ok(outcome)
+    }
+
+    /// Begins a mount's life under a module: runs the hook of that, which may take as many of these as it likes, as the first
+    /// transaction; without one that is empty.
+    fn begin(
+        &mut self,
+        mount: &mut Mount,
+        place: Place,
+        event: &Hook,
+        given: &[Value],
+    ) -> Result<Result<(), Outcome>, Hold> {
+        let schema = Arc::clone(mount.database.schema());
+        let Some((name, takes)) = hook_on(&schema, event) else {
+            self.commit(mount, Changes::default());
+            return Ok(Ok(()));
+        };
+        let arguments = encode_record(0, takes, given.get(..takes.len()).unwrap_or_default()).unwrap_or_default();
+        let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
+        self.run_hook(mount, place, hook)
     }
 
     /// Runs what time has set off first. Whatever becomes of its hook, it is not run again: the schedule goes on, the row
