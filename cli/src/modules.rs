@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade, upload};
 use isx_iface::{Anchor, HostStub, Module, ModuleStub};
-use isx_row::schema::{Change, Difference, Effect, Fill, Schema};
+use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -132,6 +132,9 @@ impl Plan {
 
     /// Says what differs.
     pub fn show_differences(&self, show: Show) {
+        if self.present.is_none() && !show.json {
+            link_lines(&self.schema).for_each(|line| eprintln!("{line}"));
+        }
         for difference in self.differences().iter().filter(|_| !show.json) {
             eprintln!("{difference} ({})", difference.effect);
         }
@@ -339,7 +342,23 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
         let (arguments, answer) = (fields_name(&query.arguments), outcome(&query.answer, query.error.as_ref()));
         format!("{:<12} {}{}({arguments}) -> {answer}", "query", public(query.public), query.name)
     }));
+    lines.extend(link_lines(schema));
     lines
+}
+
+/// The other modules that a module knows: what it sends them, and what it hears of.
+fn link_lines(schema: &Schema) -> impl Iterator<Item = String> {
+    schema.links.iter().map(|link| {
+        let sends = link.sends.iter().map(|sent| {
+            format!("sends {}({}) -> {}", sent.name, fields_name(&sent.arguments), type_name(&sent.answer))
+        });
+        let hears = schema.reducers.iter().filter_map(|reducer| match &reducer.hook {
+            Some(hook @ Hook::OtherTable { path, .. }) if *path == link.path => Some(format!("hears {hook}")),
+            _ => None,
+        });
+        let what: Vec<String> = sends.chain(hears).collect();
+        format!("{:<12} {}: {}", "link", link.path, what.join(", "))
+    })
 }
 
 /// When the host writes a column, as its attribute names it.
@@ -382,6 +401,13 @@ fn schema_json(schema: &Schema) -> Json {
             "arguments": fields(&query.arguments), "answer": type_name(&query.answer),
             "error": query.error.as_ref().map(type_name),
             "signature": query.signature().to_string(),
+        })).collect::<Json>(),
+        "links": schema.links.iter().map(|link| json!({
+            "path": link.path,
+            "sends": link.sends.iter().map(|sent| json!({
+                "name": sent.name, "arguments": fields(&sent.arguments), "answer": type_name(&sent.answer),
+                "signature": sent.signature().to_string(),
+            })).collect::<Json>(),
         })).collect::<Json>(),
     })
 }

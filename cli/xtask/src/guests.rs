@@ -16,6 +16,8 @@ struct Guest {
 /// In the order of building.
 const GUESTS: &[Guest] = &[
     Guest { package: "tally", folder: "stdlib/tally", embeds: &[] },
+    Guest { package: "hello", folder: "stdlib/hello", embeds: &[] },
+    Guest { package: "caller", folder: "stdlib/caller", embeds: &[] },
     Guest { package: "probe", folder: "sdk/guest/tests/probe", embeds: &[] },
     Guest { package: "wordcount", folder: "rom/wordcount", embeds: &["tally"] },
 ];

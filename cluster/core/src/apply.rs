@@ -9,6 +9,7 @@
 //! the group after a clone of it was put aside; an entry of one list needs none, and so makes the maps copy nothing.
 
 mod hooks;
+mod post;
 
 use crate::entry::{Effect, Entry, Mode, Record};
 use crate::group::{Content, Group, MountsGroup, TreeGroup};
@@ -108,9 +109,11 @@ pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Exe
 fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
     match request {
         Request::Call(call) => group.mount(&call.mount).map(|mount| mount.module.code),
-        Request::Fire { mount } | Request::Connect { mount, .. } | Request::Disconnect { mount, .. } => {
-            group.mount(mount).map(|mount| mount.module.code)
-        }
+        Request::Fire { mount }
+        | Request::Connect { mount, .. }
+        | Request::Disconnect { mount, .. }
+        | Request::Settle { mount, .. }
+        | Request::Deliver { to: mount, .. } => group.mount(mount).map(|mount| mount.module.code),
         Request::CreateMount { mount, module, .. } => match &group.content {
             Content::Mounts(mounts) => {
                 let new = !mounts.mounts.contains_key(mount) && mounts.check_new(mount).is_ok();
@@ -214,6 +217,12 @@ impl<'a> Run<'a> {
                 return self.connect(group, place, mount, (*session, *principal));
             }
             Request::Disconnect { mount, session } => return self.disconnect(group, place, mount, *session),
+            Request::Deliver { from, to, number, done_below, message } => {
+                return self.deliver(group, place, (*from, *to), (*number, *done_below), message);
+            }
+            Request::Settle { mount, to, number, answer } => {
+                return self.settle(group, place, (*mount, *to, *number), answer);
+            }
             Request::Tick => {
                 group.tick(self.time);
                 Outcome::Done

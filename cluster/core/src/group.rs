@@ -64,6 +64,8 @@ pub(crate) struct MountsGroup {
     pub(crate) tombstones: OrdMap<MountId, Time>,
     /// When time alone sets something off in which mount, the first of each.
     timers: OrdSet<(Time, MountId)>,
+    /// Mounts with messages that are not settled.
+    senders: OrdSet<MountId>,
     sum: DigestSum,
 }
 
@@ -163,6 +165,7 @@ impl MountsGroup {
         self.take(&id);
         self.sum.add_digest(&digest);
         self.timers.extend(timer.map(|time| (time, id)));
+        self.note_sender(&id, mount.database.outbox_len() > 0);
         self.mounts.insert(id, Slot { mount: Arc::new(mount), digest, timer });
     }
 
@@ -171,6 +174,7 @@ impl MountsGroup {
         if let Some(slot) = self.mounts.remove(id) {
             self.sum.remove_digest(&slot.digest);
             slot.timer.map(|time| self.timers.remove(&(time, *id)));
+            self.senders.remove(id);
         }
     }
 
@@ -182,11 +186,26 @@ impl MountsGroup {
             self.sum.add_digest(&slot.digest);
             let timer = slot.mount.next_timer();
             let before = std::mem::replace(&mut slot.timer, timer);
+            let sends = slot.mount.database.outbox_len() > 0;
             if before != timer {
                 before.map(|time| self.timers.remove(&(time, *id)));
                 self.timers.extend(timer.map(|time| (time, *id)));
             }
+            self.note_sender(id, sends);
         }
+    }
+
+    fn note_sender(&mut self, id: &MountId, sends: bool) {
+        match sends {
+            true if !self.senders.contains(id) => drop(self.senders.insert(*id)),
+            false if !self.senders.is_empty() => drop(self.senders.remove(id)),
+            _ => {}
+        }
+    }
+
+    /// The mounts with messages that are not settled.
+    pub(crate) fn senders(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        self.senders.iter().filter_map(|id| self.mounts.get(id)).map(|slot| &slot.mount)
     }
 
     /// Whether one more mount may be made.

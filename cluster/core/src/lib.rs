@@ -22,6 +22,7 @@
 //! - Bytes from outside never panic and have one encoding a value: `formats::*`.
 //! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
 //! - A session's rows go with it, and its hooks see it come and go: `presence::*`.
+//! - A message between mounts runs once and in order, and is settled once: `post::*`.
 //! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
 //!
 //! # Example
@@ -46,6 +47,7 @@
 mod apply;
 mod entry;
 mod group;
+mod inbox;
 pub mod limits;
 mod machine;
 mod mount;
@@ -72,7 +74,7 @@ pub use outcome::{CallAnswer, Outcome};
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use presence::Connected;
-pub use request::{ModuleRecord, ReducerCall, Request, SessionCall};
+pub use request::{ModuleRecord, ReducerCall, Request, SessionCall, put_links, take_links};
 pub use ring::{Resume, Transaction};
 pub use snapshot::{ChunkRef, Manifest, Restore, SnapshotChunk, SnapshotHead, SnapshotWriter};
-pub use view::{MountView, QueryCall, View};
+pub use view::{MountView, Outgoing, QueryCall, View};

@@ -14,8 +14,7 @@ pub const EFFECTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const ENTRY_REQUESTS_MAX: usize = 8192;
 /// Bytes of an encoded request; a larger one is refused before the log.
 pub const REQUEST_BYTES_MAX: usize = 768 * 1024;
-/// Hops of a chain of calls; a longer chain is refused, it is a loop.
-pub const HOPS_MAX: u8 = 16;
+pub use isx_store::limits::HOPS_MAX;
 /// Locators passed with a call; more are refused.
 pub const LOCATORS_MAX: usize = 64;
 /// Bytes of a locator; longer is refused.
@@ -56,6 +55,12 @@ pub const SESSION_ROWS_REMOVED_MAX: usize = 1024;
 /// Times of a calendar that are counted as missed; what passed beyond is not counted.
 pub const MISSED_MAX: u64 = 1000;
 
+/// Mounts that a mount has had messages of; one more is told `busy`.
+pub const INBOX_SENDERS_MAX: usize = 4096;
+/// Bytes of answers to messages that a mount keeps whole until they are settled; beyond, of an answer over
+/// [`ANSWER_KEPT_BYTES_MAX`] the hash is kept.
+pub const INBOX_ANSWERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Bytes of a mount's change ring; at the bound the oldest transactions go, and cursors before them get a reset.
 pub const RING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes a transaction in the ring counts for beside its changes.
@@ -76,6 +81,9 @@ pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
 pub const CHUNKS_MAX: usize = 1024 * 1024;
 /// Bytes of one item of a snapshot's state: a mount's table of chunks is the largest.
 pub const ITEM_BYTES_MAX: usize = isx_store::limits::MANIFEST_BYTES_MAX + 1024;
+
+/// Bytes of an encoded outcome that a message got: a whole answer and what is around it.
+pub const OUTCOME_BYTES_MAX: usize = VALUE_BYTES_MAX + 8 * 1024;
 
 const _: () = assert!(REQUEST_BYTES_MAX + 1024 < ENTRY_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX + LOCATORS_MAX * (LOCATOR_BYTES_MAX + 4) + 1024 < REQUEST_BYTES_MAX);

@@ -1,6 +1,7 @@
 //! A mount: its module's record, its tables, its sessions, its change ring, its revision.
 
 use crate::entry::Effect;
+use crate::inbox::Inbox;
 use crate::outcome::Outcome;
 use crate::presence::Presence;
 use crate::request::{ModuleRecord, ReducerCall};
@@ -36,6 +37,7 @@ pub(crate) struct Mount {
     /// Whether the module has to know which sessions are connected.
     pub(crate) tracks_sessions: bool,
     pub(crate) presence: Presence,
+    pub(crate) inbox: Inbox,
 }
 
 impl Mount {
@@ -70,6 +72,7 @@ impl Mount {
             timers,
             tracks_sessions,
             presence: Presence::default(),
+            inbox: Inbox::default(),
         })
     }
 
@@ -109,6 +112,7 @@ impl Mount {
             caller: call.principal,
             trusted: call.trusted,
             session: call.session.map(|session| session.session),
+            hops: 0,
             place: nonce,
             fuel_max: self.module.fuel_max,
         }
@@ -124,6 +128,7 @@ impl Mount {
             caller: self.creator,
             trusted: true,
             session: None,
+            hops: 0,
             place: nonce,
             fuel_max: self.module.fuel_max,
         }
@@ -178,6 +183,7 @@ impl Mount {
         ContentHash::of(&self.module.config).put(out);
         self.timers.put(out);
         self.presence.hash_into(out);
+        self.inbox.hash_into(out);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Outcomes: what requests get.
 
-use crate::limits::ANSWER_KEPT_BYTES_MAX;
+use crate::limits::{ANSWER_KEPT_BYTES_MAX, OUTCOME_BYTES_MAX};
 use isx_anchors::Reply;
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes};
 use isx_row::limits::VALUE_BYTES_MAX;
@@ -45,6 +45,8 @@ pub enum Outcome {
         /// Counts the modules the mount has had.
         version: u64,
     },
+    /// The message arrived, now or before, and got this outcome, in its encoding. For [`Settle`](crate::Request::Settle).
+    Delivered(Vec<u8>),
     /// It is done.
     Done,
     /// The call was not made: its session is not connected, and the module has to know. To be asked again after
@@ -91,10 +93,15 @@ impl Outcome {
             }
             Self::Refused(error) => Err(error),
             Self::Unconnected => Err(Error::new(Code::Busy, "the session is not connected")),
-            Self::Tree(_) | Self::Mounted { .. } | Self::Done => {
+            Self::Tree(_) | Self::Mounted { .. } | Self::Delivered(_) | Self::Done => {
                 Err(Error::new(Code::Malformed, "not the answer of a call"))
             }
         }
+    }
+
+    /// The encoding, as [`Outcome::Delivered`] has it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_wire()
     }
 
     /// What is kept of it for who asks again.
@@ -147,6 +154,10 @@ impl Wire for Outcome {
             }
             Self::Done => out.push(7),
             Self::Unconnected => out.push(8),
+            Self::Delivered(outcome) => {
+                out.push(9);
+                put_bytes(outcome, out);
+            }
         }
     }
 
@@ -170,6 +181,7 @@ impl Wire for Outcome {
             },
             7 => Self::Done,
             8 => Self::Unconnected,
+            9 => Self::Delivered(reader.bytes(OUTCOME_BYTES_MAX, "OUTCOME_BYTES_MAX")?.to_vec()),
             _ => return Err(WireError::Canonical("no such outcome")),
         })
     }

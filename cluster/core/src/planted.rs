@@ -21,6 +21,8 @@ pub enum Bug {
     BatchSorted,
     /// Times of a schedule that were missed are not counted.
     MissedForgotten,
+    /// A message that ran runs again when it comes again.
+    DeliveredTwice,
 }
 
 impl Bug {
@@ -34,6 +36,7 @@ impl Bug {
         Self::StampedBefore,
         Self::BatchSorted,
         Self::MissedForgotten,
+        Self::DeliveredTwice,
     ];
 }
 

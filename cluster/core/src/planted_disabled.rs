@@ -11,6 +11,7 @@ pub(crate) enum Bug {
     StampedBefore,
     BatchSorted,
     MissedForgotten,
+    DeliveredTwice,
 }
 
 /// Nothing is planted.

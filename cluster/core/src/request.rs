@@ -3,16 +3,16 @@
 use crate::entry::Packed;
 use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, HOPS_MAX, LOCATOR_BYTES_MAX, LOCATORS_MAX, MOUNT_CONFIG_BYTES_MAX,
-    MOUNT_SCHEMA_BYTES_MAX, REQUEST_BYTES_MAX,
+    MOUNT_SCHEMA_BYTES_MAX, OUTCOME_BYTES_MAX, REQUEST_BYTES_MAX,
 };
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_anchors::{Caller, Name, Operation};
-use isx_row::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use isx_row::limits::{LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use isx_row::{
     Code, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence, SessionId,
     Signature,
 };
-use isx_store::Limits;
+use isx_store::{Limits, Linked, Message, MessageKind};
 use std::sync::Arc;
 
 /// What is proposed to a group.
@@ -94,6 +94,30 @@ pub enum Request {
         /// The session.
         session: SessionId,
     },
+    /// A message that another mount sent arrives. A copy is answered as the first was; one before its turn is refused.
+    Deliver {
+        /// The mount that sent it.
+        from: MountId,
+        /// The mount it is for.
+        to: MountId,
+        /// Its number among what was sent there.
+        number: u64,
+        /// Every number below was settled; at most `number`.
+        done_below: u64,
+        /// The message.
+        message: Box<Message>,
+    },
+    /// What a message was answered is known to the mount that sent it: it leaves the outbox. Once too often is harmless.
+    Settle {
+        /// The mount that sent it.
+        mount: MountId,
+        /// The mount it was for.
+        to: MountId,
+        /// Its number.
+        number: u64,
+        /// What [`Outcome::Delivered`](crate::Outcome::Delivered) had.
+        answer: Vec<u8>,
+    },
     /// Passes over a call that a held group can not apply: see [`crate::Machine::skip`].
     Skip {
         /// The index of the entry that holds the call.
@@ -164,6 +188,8 @@ pub struct ModuleRecord {
     pub limits: Limits,
     /// Its configuration.
     pub config: Vec<u8>,
+    /// The mounts that the paths of its links stand for, sorted by path.
+    pub links: Vec<Linked>,
 }
 
 impl Request {
@@ -290,6 +316,21 @@ impl Wire for Request {
                 mount.put(out);
                 session.put(out);
             }
+            Self::Deliver { from, to, number, done_below, message } => {
+                out.push(14);
+                from.put(out);
+                to.put(out);
+                number.put(out);
+                done_below.put(out);
+                put_message(message, out);
+            }
+            Self::Settle { mount, to, number, answer } => {
+                out.push(15);
+                mount.put(out);
+                to.put(out);
+                number.put(out);
+                put_bytes(answer, out);
+            }
         }
     }
 
@@ -326,6 +367,20 @@ impl Wire for Request {
                 principal: Wire::take(reader)?,
             },
             13 => Self::Disconnect { mount: Wire::take(reader)?, session: Wire::take(reader)? },
+            14 => {
+                let (from, to) = (Wire::take(reader)?, Wire::take(reader)?);
+                let (number, done_below) = (Wire::take(reader)?, Wire::take(reader)?);
+                if done_below > number {
+                    return Err(WireError::Canonical("a message that is settled is sent"));
+                }
+                Self::Deliver { from, to, number, done_below, message: Box::new(take_message(reader)?) }
+            }
+            15 => Self::Settle {
+                mount: Wire::take(reader)?,
+                to: Wire::take(reader)?,
+                number: Wire::take(reader)?,
+                answer: reader.bytes(OUTCOME_BYTES_MAX, "OUTCOME_BYTES_MAX")?.to_vec(),
+            },
             _ => return Err(WireError::Canonical("no such request")),
         })
     }
@@ -393,6 +448,7 @@ impl Wire for ModuleRecord {
         self.limits.bytes_max.put(out);
         self.limits.rows_max.put(out);
         put_bytes(&self.config, out);
+        put_links(&self.links, out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -402,8 +458,61 @@ impl Wire for ModuleRecord {
             fuel_max: Wire::take(reader)?,
             limits: Limits { bytes_max: Wire::take(reader)?, rows_max: Wire::take(reader)? },
             config: reader.bytes(MOUNT_CONFIG_BYTES_MAX, "MOUNT_CONFIG_BYTES_MAX")?.to_vec(),
+            links: take_links(reader)?,
         })
     }
+}
+
+/// Appends links, sorted by path.
+pub fn put_links(links: &[Linked], out: &mut Vec<u8>) {
+    put_count(links.len(), out);
+    for Linked { path, mount, trusted } in links {
+        put_bytes(path.as_bytes(), out);
+        mount.put(out);
+        trusted.put(out);
+    }
+}
+
+/// Reads what [`put_links`] wrote.
+///
+/// # Errors
+/// For links out of order and over a bound.
+pub fn take_links(reader: &mut Reader<'_>) -> Result<Vec<Linked>, WireError> {
+    let count = reader.count(LINKS_MAX, "LINKS_MAX")?;
+    let mut links: Vec<Linked> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let path = reader.text(LINK_PATH_BYTES_MAX, "LINK_PATH_BYTES_MAX")?.to_owned();
+        if links.last().is_some_and(|last| last.path >= path) {
+            return Err(WireError::Canonical("links are out of order"));
+        }
+        links.push(Linked { path, mount: Wire::take(reader)?, trusted: Wire::take(reader)? });
+    }
+    Ok(links)
+}
+
+fn put_message(message: &Message, out: &mut Vec<u8>) {
+    let Message { kind, path, name, signature, payload, trusted, hops } = message;
+    out.push(*kind as u8);
+    put_bytes(path.as_bytes(), out);
+    put_bytes(name.as_bytes(), out);
+    signature.put(out);
+    put_bytes(payload, out);
+    trusted.put(out);
+    hops.put(out);
+}
+
+fn take_message(reader: &mut Reader<'_>) -> Result<Message, WireError> {
+    let kind = MessageKind::from_number(u8::take(reader)?).ok_or(WireError::Canonical("no such message"))?;
+    let message = Message {
+        kind,
+        path: reader.text(LINK_PATH_BYTES_MAX, "LINK_PATH_BYTES_MAX")?.to_owned(),
+        name: reader.text(NAME_BYTES_MAX, "NAME_BYTES_MAX")?.to_owned(),
+        signature: Wire::take(reader)?,
+        payload: reader.bytes(VALUE_BYTES_MAX, "VALUE_BYTES_MAX")?.to_vec(),
+        trusted: Wire::take(reader)?,
+        hops: Wire::take(reader)?,
+    };
+    if message.hops > HOPS_MAX { Err(WireError::Limit("HOPS_MAX")) } else { Ok(message) }
 }
 
 pub(crate) fn put_addresses(addresses: &[String], out: &mut Vec<u8>) {

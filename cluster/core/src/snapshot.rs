@@ -11,13 +11,14 @@
 mod mount;
 
 use crate::group::{Content, Group, MemberRecord, MountsGroup, TreeGroup};
+use crate::inbox::InboxRecord;
 use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, ITEM_BYTES_MAX};
 use crate::machine::Machine;
 use crate::mount::Mount;
 use crate::planted::{Bug, Planted};
-use crate::presence::{Presence, PresenceRecord};
+use crate::presence::PresenceRecord;
 use crate::ring::{Ring, Transaction, put_transaction};
-use crate::session::{SessionRecord, Sessions};
+use crate::session::SessionRecord;
 use crate::snapshot::mount::{MountHead, MountParts};
 use isx_anchors::wire::{Reader, Wire, WireError, put_count};
 use isx_anchors::{GroupId, TreeRestore};
@@ -41,6 +42,7 @@ const SESSION: u8 = 5;
 const TRANSACTION: u8 = 6;
 const TABLES: u8 = 7;
 const PRESENCE: u8 = 8;
+const INBOX: u8 = 9;
 
 /// A chunk of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,6 +218,7 @@ fn items(group: &Group, manifests: Vec<(MountId, Vec<u8>)>) -> Box<dyn Iterator<
                 std::iter::once(item(MOUNT, &MountHead::of(&mount).to_wire()))
                     .chain(sessions)
                     .chain(mount.presence.records().map(|record| item(PRESENCE, &record.to_wire())))
+                    .chain(mount.inbox.records().map(|record| item(INBOX, &record.to_wire())))
                     .chain(ring)
                     .chain(std::iter::once_with(move || item(TABLES, &manifest)))
             });
@@ -468,8 +471,8 @@ fn take_item(content: &mut Parts, tag: u8, bytes: &[u8], planted: Planted) -> Re
                 return Err(malformed("mounts are out of order"));
             }
             let ring = Ring::begin(head.ring_floor, head.ring_head);
-            *mount =
-                Some(Box::new(MountParts { head, sessions: Sessions::default(), presence: Presence::default(), ring }));
+            let (sessions, presence, inbox) = Default::default();
+            *mount = Some(Box::new(MountParts { head, sessions, presence, inbox, ring }));
             Ok(())
         }
         (Parts::Mounts { mount: Some(_), .. }, SESSION) if planted.has(Bug::SessionsNotRestored) => Ok(()),
@@ -480,6 +483,10 @@ fn take_item(content: &mut Parts, tag: u8, bytes: &[u8], planted: Planted) -> Re
         (Parts::Mounts { mount: Some(mount), .. }, PRESENCE) => {
             let record = PresenceRecord::from_wire(bytes).map_err(broken)?;
             mount.presence.restore(record).map_err(broken)
+        }
+        (Parts::Mounts { mount: Some(mount), .. }, INBOX) => {
+            let record = InboxRecord::from_wire(bytes).map_err(broken)?;
+            mount.inbox.restore(record).map_err(broken)
         }
         (Parts::Mounts { mount: Some(mount), .. }, TRANSACTION) => {
             let mut reader = Reader::new(bytes);

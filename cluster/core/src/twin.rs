@@ -5,14 +5,17 @@
 //! answers the module's own error; `large(bytes) -> bytes` answers that many bytes; `poison()` holds whoever runs it, as does
 //! a due row of the key `poison`.
 //! Queries: `get(key) -> option<bytes>`, `total(key) -> u64`. The `init` hook puts `init` into `kv`;
-//! with a schedule, `beat(count)` adds to the key `beat`.
+//! with a schedule, `beat(count)` adds to the key `beat`. With a link, see [`Twin::linked`].
 
 use crate::request::ModuleRecord;
 use isx_row::codec::{decode_record, encode_record};
-use isx_row::schema::{Column, Fill, Hook, Index, IndexKind, Query, Reducer, Schedule, Schema, Table, TableKind};
-use isx_row::{Code, ContentHash, Error, Field, Revision, SessionId, Time, Type, Value, key};
+use isx_row::schema::{
+    Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table, TableKind,
+};
+use isx_row::{Code, ContentHash, Error, Field, MountId, Revision, SessionId, Signature, Time, Type, Value, key};
 use isx_store::{
-    Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Transaction,
+    Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Linked, Message,
+    MessageKind, Transaction,
 };
 use std::sync::Arc;
 
@@ -46,15 +49,30 @@ impl Twin {
         Self::record(generation, With::Sessions)
     }
 
+    /// The same with a link to another mount of a twin. A reducer `give(key, n)` takes n of the key and sends `add(key, n)` there;
+    /// hooks: `given` adds 1 to the key `answered`, or `refused`, for each of them, `heard` adds 1 to the key `heard` for each key
+    /// that is put into the other's table `kv`, `changed` for each that is put again.
+    pub fn linked(generation: u8, to: MountId) -> Arc<ModuleRecord> {
+        let links = vec![Linked { path: OTHER.into(), mount: to, trusted: false }];
+        Arc::new(ModuleRecord { links, ..ModuleRecord::clone(&Self::record(generation, With::Link)) })
+    }
+
     fn record(generation: u8, with: With) -> Arc<ModuleRecord> {
         let schema = schema(with).encode().unwrap_or_default();
         let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
-        Arc::new(ModuleRecord { code, schema, fuel_max: 1_000, limits: Limits::default(), config: Vec::new() })
+        Arc::new(ModuleRecord {
+            code,
+            schema,
+            fuel_max: 1_000,
+            limits: Limits::default(),
+            config: Vec::new(),
+            links: Vec::new(),
+        })
     }
 
     /// The arguments of a reducer or query, encoded. Empty when they are not of its types.
     pub fn arguments(function: &str, values: &[Value]) -> Vec<u8> {
-        let schema = schema(With::Sessions);
+        let schema = schema_of(function);
         let reducer = schema.reducer(function).map(|reducer| &reducer.arguments);
         let fields = reducer.or_else(|| schema.query(function).map(|query| &query.arguments));
         fields.and_then(|fields| encode_record(0, fields, values).ok()).unwrap_or_default()
@@ -65,7 +83,7 @@ impl Twin {
     /// # Errors
     /// `malformed` when it is not of the function's answer.
     pub fn answer(function: &str, bytes: &[u8]) -> Result<Value, Error> {
-        let schema = schema(With::Sessions);
+        let schema = schema_of(function);
         let reducer = schema.reducer(function).map(|reducer| &reducer.answer);
         let ty = reducer.or_else(|| schema.query(function).map(|query| &query.answer)).cloned();
         let ty = ty.ok_or_else(|| Error::new(Code::NotFound, function))?;
@@ -79,6 +97,16 @@ enum With {
     Nothing,
     Beat(Schedule),
     Sessions,
+    Link,
+}
+
+/// The path of the mount that a twin is linked to.
+const OTHER: &str = "/self/other";
+
+/// A schema that has a function, if any has.
+fn schema_of(function: &str) -> Schema {
+    let linked = schema(With::Link);
+    if linked.reducer(function).is_some() { linked } else { schema(With::Sessions) }
 }
 
 fn schema(with: With) -> Schema {
@@ -140,8 +168,22 @@ fn schema(with: With) -> Schema {
         hook: Some(hook),
         ..reducer(name, arguments, Type::Tuple(vec![]))
     };
+    let mut links = Vec::new();
     match with {
         With::Nothing => (),
+        With::Link => {
+            let sent = [field("key", Type::String), field("n", Type::U64)];
+            reducers.push(reducer("give", &sent, Type::U64));
+            let reply = field("reply", Sent::reply(&Type::U64));
+            let given = Hook::Reply { path: OTHER.into(), reducer: "add".into() };
+            reducers.push(hook("given", &[field("number", Type::U64), reply], given));
+            let row = |name: &str| field(name, Type::Struct(vec![field("key", Type::String)]));
+            let on = |event| Hook::OtherTable { path: OTHER.into(), table: "kv".into(), event };
+            reducers.push(hook("heard", &[row("row")], on(RowEvent::Insert)));
+            reducers.push(hook("changed", &[row("old"), row("new")], on(RowEvent::Update)));
+            let sends = vec![Sent { name: "add".into(), arguments: sent.to_vec(), answer: Type::U64 }];
+            links.push(Link { path: OTHER.into(), sends });
+        }
         With::Beat(schedule) => reducers.push(hook("beat", &[field("count", Type::U64)], Hook::Schedule(schedule))),
         With::Sessions => {
             reducers.push(hook("came", &[], Hook::Connect));
@@ -161,6 +203,7 @@ fn schema(with: With) -> Schema {
     }
     reducers.sort_by(|a, b| a.name.cmp(&b.name));
     Schema {
+        links,
         name: "twin".into(),
         version: "1.0.0".into(),
         public: true,
@@ -258,6 +301,14 @@ fn hook(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> 
             let online = transaction.table("online").and_then(|table| transaction.database().row_count(table));
             add(transaction, &Value::String("went".into()), online.unwrap_or(0))?;
         }
+        "given" => {
+            let schema = Arc::clone(transaction.database().schema());
+            let takes = schema.reducer("given").map(|given| given.arguments.clone()).unwrap_or_default();
+            let given = decode_record(&takes, call.arguments).map_err(bad_arguments)?.1;
+            let key = if matches!(given.as_slice(), [_, Value::Enum(1, _)]) { "answered" } else { "refused" };
+            add(transaction, &Value::String(key.into()), 1)?;
+        }
+        "heard" | "changed" => drop(add(transaction, &Value::String(call.name.into()), 1)?),
         "init" => write(transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))?,
         "beat" => {
             let schema = Arc::clone(transaction.database().schema());
@@ -299,6 +350,22 @@ fn reduce(
             Value::Tuple(vec![])
         }
         ("add", [key, Value::U64(n)]) => add(transaction, key, *n)?,
+        ("give", [key, Value::U64(n)]) => {
+            let left = add(transaction, key, n.wrapping_neg())?;
+            let link = transaction.database().linked(OTHER);
+            let link = link.ok_or_else(|| Error::new(Code::NotFound, "the link"))?;
+            let message = Message {
+                kind: MessageKind::Call,
+                path: OTHER.into(),
+                name: "add".into(),
+                signature: Signature::ANY,
+                payload: Twin::arguments("add", &arguments),
+                trusted: link.trusted,
+                hops: call.hops.saturating_add(1),
+            };
+            transaction.send(&link.mount, &message)?;
+            left
+        }
         ("draw", [key]) => add(transaction, key, draw(entry, call.place))?,
         ("postpone", [key, Value::U64(n), Value::Duration(after)]) => {
             let table = transaction.table("later").ok_or_else(|| Error::new(Code::NotFound, "later"))?;
@@ -347,7 +414,17 @@ fn write(transaction: &mut Transaction<&mut Database>, table: &str, key: Value, 
     let id = transaction.table(table).ok_or_else(|| Error::new(Code::NotFound, table))?;
     let there = read(transaction.database(), table, Some(&key))?.is_some();
     let row = encode_record(1, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
-    if there { transaction.update(id, &row).map(drop) } else { transaction.insert(id, &row).map(drop) }
+    let (event, rows) = match there {
+        true => transaction.update(id, &row).map(|(old, new)| (RowEvent::Update, vec![old, new]))?,
+        false => (RowEvent::Insert, vec![transaction.insert(id, &row)?]),
+    };
+    let rows: Vec<&[u8]> = rows.iter().map(|row| &**row).collect();
+    for listener in transaction.database().listeners() {
+        if listener.table == table && listener.event == event {
+            transaction.tell(&listener, id, &rows, 1)?;
+        }
+    }
+    Ok(())
 }
 
 /// The second column of the row under a key.

@@ -8,7 +8,7 @@ use crate::ring::Resume;
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
 use isx_row::{Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, ExecutionId, Executor, Invocation};
+use isx_store::{Cause, Database, ExecutionId, Executor, Invocation, Message};
 use std::sync::Arc;
 
 /// A version of a group's state. A clone is free. Dropping the last view of an old version costs time in proportion to
@@ -22,6 +22,21 @@ pub struct View {
 #[derive(Clone, Copy, Debug)]
 pub struct MountView<'a> {
     mount: &'a Mount,
+}
+
+/// A message on its way to another mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Who sent it.
+    pub from: MountId,
+    /// Whom it is for.
+    pub to: MountId,
+    /// Its number among what was sent there.
+    pub number: u64,
+    /// Every number below was settled.
+    pub done_below: u64,
+    /// The message.
+    pub message: Message,
 }
 
 /// A call of a query.
@@ -83,6 +98,37 @@ impl View {
             Content::Tree(_) => Vec::new(),
             Content::Mounts(group) => group.due(time, max),
         }
+    }
+
+    /// Whether messages between mounts are to be delivered.
+    pub fn has_outgoing(&self) -> bool {
+        self.senders().next().is_some()
+    }
+
+    /// The oldest messages between mounts that are not settled, in order: from one mount to another one at least, and
+    /// otherwise at most so many, and so many bytes.
+    pub fn outgoing(&self, count_max: usize, bytes_max: usize) -> Vec<Outgoing> {
+        let mut all = Vec::new();
+        for mount in self.senders() {
+            let mut first = None;
+            for (to, number, message) in mount.database.outbox(count_max, bytes_max) {
+                let done_below = match first {
+                    Some((same, oldest)) if same == to => oldest,
+                    _ => number,
+                };
+                first = Some((to, done_below));
+                all.push(Outgoing { from: mount.id, to, number, done_below, message });
+            }
+        }
+        all
+    }
+
+    fn senders(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        let group = match &self.group.content {
+            Content::Tree(_) => None,
+            Content::Mounts(group) => Some(group),
+        };
+        group.into_iter().flat_map(|group| group.senders())
     }
 
     /// The feature level.
@@ -232,6 +278,7 @@ impl<'a> MountView<'a> {
             caller: call.principal,
             trusted: call.trusted,
             session: None,
+            hops: 0,
             place: 0,
             fuel_max: self.mount.module.fuel_max,
         };

@@ -23,6 +23,7 @@ mod follow;
 mod gate;
 mod host;
 pub mod limits;
+mod links;
 mod logs;
 mod module;
 mod mounted;

@@ -1,7 +1,7 @@
 //! The administration of a mount, for those with the owner's rights.
 
-use crate::saga;
 use crate::shared::{Shared, Who, mount_in, unexpected};
+use crate::{links, saga};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
@@ -105,13 +105,19 @@ impl Module for Administration {
         let view = self.view().await?;
         let mount = mount_in(&view, &self.binding.mount)?;
         let present = mount.module();
-        if present.code == code {
+        let schema = self.shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
+        let links = links::resolve(&self.shared, self.who, &schema).await?;
+        if present.code == code && present.links == links {
             return Ok(());
         }
-        let module = saga::module(&self.shared, code, present.fuel_max, present.limits)?;
+        links::check_dependents(&self.shared.tree_view().await?, &view, &mount, &schema)?;
+        let module = saga::module(&self.shared, code, present.fuel_max, present.limits, links)?;
         let upgrade = Request::Upgrade { mount: self.binding.mount, expected: present.code, module };
         match self.shared.mounts(upgrade).await? {
-            Outcome::Mounted { .. } => Ok(()),
+            Outcome::Mounted { .. } => {
+                links::heard(&self.shared, self.binding.mount).await;
+                Ok(())
+            }
             Outcome::Application { text, .. } => Err(Error::new(Code::Application, format!("upgrade: {text}"))),
             other => Err(unexpected(&other)),
         }

@@ -3,13 +3,15 @@
 //! step of whatever a crash left under way.
 
 use crate::limits::CALL_FUEL;
+use crate::links;
 use crate::shared::{Shared, Who, cluster, tree_of, unexpected};
 use isx_anchors::wire::{Reader, Wire, WireError};
 use isx_anchors::{Binding, BindingState, GroupId, Operation, Place, Reply};
-use isx_cluster::{ModuleRecord, Outcome, Request};
+use isx_cluster::{ModuleRecord, Outcome, Request, put_links, take_links};
 use isx_iface::anchor::MountLimits;
+use isx_row::schema::Schema;
 use isx_row::{Code, ContentHash, Error, MountId, Principal, SessionId};
-use isx_store::Limits;
+use isx_store::{Limits, Linked};
 use std::sync::Arc;
 
 /// What whoever drives a creation needs to go on: kept in the tree until the mount is ready.
@@ -18,6 +20,7 @@ struct Plan {
     fuel_max: u64,
     table_bytes_max: u64,
     creator: Principal,
+    links: Vec<Linked>,
 }
 
 impl Wire for Plan {
@@ -26,6 +29,7 @@ impl Wire for Plan {
         self.fuel_max.put(out);
         self.table_bytes_max.put(out);
         self.creator.put(out);
+        put_links(&self.links, out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -34,6 +38,7 @@ impl Wire for Plan {
             fuel_max: Wire::take(reader)?,
             table_bytes_max: Wire::take(reader)?,
             creator: Wire::take(reader)?,
+            links: take_links(reader)?,
         })
     }
 }
@@ -54,10 +59,14 @@ pub(crate) fn module(
     code: ContentHash,
     fuel_max: u64,
     limits: Limits,
+    links: Vec<Linked>,
 ) -> Result<Arc<ModuleRecord>, Error> {
-    let schema = shared.exec.schema(&code);
-    let schema = schema.ok_or_else(|| Error::new(Code::NotFound, format!("no module {code} was published")))?;
-    Ok(Arc::new(ModuleRecord { code, schema: schema.encode()?, fuel_max, limits, config: Vec::new() }))
+    let schema = published(shared, &code)?;
+    Ok(Arc::new(ModuleRecord { code, schema: schema.encode()?, fuel_max, limits, config: Vec::new(), links }))
+}
+
+fn published(shared: &Shared, code: &ContentHash) -> Result<Arc<Schema>, Error> {
+    shared.exec.schema(code).ok_or_else(|| Error::new(Code::NotFound, format!("no module {code} was published")))
 }
 
 /// Creates a mount.
@@ -82,8 +91,9 @@ pub(crate) async fn create(
         fuel_max: limits.fuel_max.unwrap_or(CALL_FUEL),
         table_bytes_max: limits.table_bytes_max.unwrap_or(Limits::default().bytes_max),
         creator: who.principal,
+        links: links::resolve(shared, who, &*published(shared, &code)?).await?,
     };
-    let public = shared.exec.schema(&code).is_some_and(|schema| schema.public);
+    let public = published(shared, &code)?.public;
     let mount = mount_id(session, &place);
     let operation = Operation::Reserve { place, mount, group: GroupId::MOUNTS, public, plan: plan.to_wire() };
     let Reply::Binding(_, binding) = shared.tree(who.caller(), operation).await? else {
@@ -112,7 +122,7 @@ async fn step(shared: &Arc<Shared>, binding: &Binding) -> Result<Binding, Error>
                 .map_err(|error| Error::new(Code::Fatal, format!("a mount's plan: {error}")))?;
             shared.load(plan.code).await?;
             let limits = Limits { bytes_max: plan.table_bytes_max, ..Limits::default() };
-            let module = module(shared, plan.code, plan.fuel_max, limits)?;
+            let module = module(shared, plan.code, plan.fuel_max, limits, plan.links)?;
             let create =
                 Request::CreateMount { mount, incarnation: binding.incarnation, module, creator: plan.creator };
             match shared.raft.propose(isx_raft::MOUNTS, create, shared.soon()).await? {
@@ -125,7 +135,10 @@ async fn step(shared: &Arc<Shared>, binding: &Binding) -> Result<Binding, Error>
                 other => return Err(unexpected(&other)),
             }
             match shared.tree(cluster(), Operation::Ready { mount }).await? {
-                Reply::Binding(_, binding) => Ok(binding),
+                Reply::Binding(_, binding) => {
+                    links::heard(shared, mount).await;
+                    Ok(binding)
+                }
                 _ => Err(Error::new(Code::Fatal, "the tree made no mount ready")),
             }
         }

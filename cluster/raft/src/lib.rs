@@ -8,7 +8,7 @@
 //! From below: `runtime` is openraft's runtime over the ports; `format`, `message` and `frame` are the bytes in files and
 //! on the wire; `log` is openraft's log over the one log of the node, `snapshot` and `replica` its state machine over the
 //! replicated machine; `network` asks peers and `serve` answers them; `batch` gathers requests into entries,
-//! `tick` adds those that time makes due.
+//! `tick` adds those that time makes due, `post` those that carry messages between mounts.
 //!
 //! Knows nothing of libp2p, wasmtime, tokio's runtime, or what entries mean.
 //!
@@ -58,6 +58,7 @@ mod planted;
 #[cfg(not(feature = "planted"))]
 #[path = "planted_disabled.rs"]
 mod planted;
+mod post;
 mod raft;
 mod replica;
 mod runtime;

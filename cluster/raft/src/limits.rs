@@ -64,6 +64,13 @@ pub const FIRE_PAUSE: Duration = Duration::from_millis(10);
 /// Timers fired at once; the next follow when those are applied.
 pub const FIRES_MAX: usize = 256;
 
+/// Messages from one mount to another that are delivered at once; the next follow when these are settled.
+pub const DELIVER_MAX: usize = 256;
+/// Bytes of them.
+pub const DELIVER_BYTES_MAX: usize = 1024 * 1024;
+/// How long messages wait that could not be delivered, because another node leads or the group is held.
+pub const DELIVER_AGAIN: Duration = Duration::from_millis(250);
+
 /// How often a leader shows itself.
 pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// The shortest time without a leader before an election; wide, because a busy two-core machine delays everything.

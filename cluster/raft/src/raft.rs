@@ -9,8 +9,8 @@ use crate::replica::{Replica, Shared};
 use crate::runtime::{Node, Runtime};
 use crate::serve::{Groups, Served, serve};
 use crate::snapshot::SnapshotError;
-use crate::tick;
 use crate::types::{self, Member};
+use crate::{post, tick};
 use futures::future::{Either, select, select_all};
 use isx_cluster::{Effects, Hold, Outcome, Request, View};
 use isx_port::{Clock, Instant, NetError, PeerId, Ports};
@@ -23,7 +23,6 @@ use openraft::{AsyncRuntime, Config, ReadPolicy, ServerState, SnapshotPolicy};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -273,6 +272,7 @@ impl Raft {
             let weak = || (Arc::downgrade(&queue), Arc::downgrade(&shared));
             node.spawn("tick", tick::run(weak(), ports.clock.clone()));
             node.spawn("fire", tick::fire(weak(), ports.clock.clone()));
+            node.spawn("post", post::run(weak(), ports.clock.clone()));
             groups.insert(group.0, Running { raft, shared, queue });
         }
         let founders = &options.founders;

@@ -51,6 +51,8 @@ pub(crate) struct Shared {
     pace: Mutex<Pace>,
     /// A timer is to be fired sooner than was known, or the group stops.
     pub(crate) sooner: Arc<Notify>,
+    /// Messages are to be delivered, or the group stops.
+    pub(crate) sent: Arc<Notify>,
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
     planted: Planted,
@@ -130,6 +132,7 @@ impl Shared {
             poked: Notify::new(),
             pace: Mutex::default(),
             sooner: Arc::default(),
+            sent: Arc::default(),
             log: OnceLock::new(),
             planted,
         }))
@@ -174,6 +177,7 @@ impl Shared {
         self.publish(|published| published.stopping = true);
         self.poked.notify_one();
         self.sooner.notify_one();
+        self.sent.notify_one();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -285,6 +289,7 @@ impl Shared {
         let view = machine.view();
         drop(machine);
         let timer = view.next_timer();
+        let has_outgoing = view.has_outgoing();
         let mut before = None;
         self.publish(|published| {
             before = Some(std::mem::replace(&mut published.view, view));
@@ -299,6 +304,9 @@ impl Shared {
                 published.recent_from = dropped + 1;
             }
         });
+        if has_outgoing {
+            self.sent.notify_one();
+        }
         if let Some(before) = &before {
             self.note_timers(before, timer);
         }

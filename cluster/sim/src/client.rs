@@ -15,6 +15,10 @@ use std::time::Duration;
 
 /// The mount that everyone uses.
 pub const MOUNT: MountId = MountId([7; 16]);
+/// The mount that gives to [`TAKER`], to which it is linked.
+pub(crate) const GIVER: MountId = MountId([8; 16]);
+/// The mount that takes, and of which [`GIVER`] hears.
+pub(crate) const TAKER: MountId = MountId([6; 16]);
 /// When clients begin their sessions, as log time goes.
 const BIRTH: Time = Time(1_767_225_600_000_000);
 /// How long an attempt may take.
@@ -53,21 +57,20 @@ pub(crate) fn principal() -> Principal {
     Principal([9; 32])
 }
 
-fn call(name: &str, arguments: &[Value], session: Option<SessionCall>) -> Request {
-    let call = ReducerCall::new(MOUNT, name, Twin::arguments(name, arguments));
+fn call(mount: MountId, name: &str, arguments: &[Value], session: Option<SessionCall>) -> Request {
+    let call = ReducerCall::new(mount, name, Twin::arguments(name, arguments));
     Request::Call(Box::new(ReducerCall { session, principal: principal(), trusted: true, ..call }))
 }
 
-/// Creates the mount, whoever leads. Repeating it is harmless.
-pub async fn create_mount(world: &Arc<World>) {
+/// Creates the mounts, whoever leads. Repeating it is harmless.
+pub async fn create_mounts(world: &Arc<World>) {
     let mut client = Client::new(world.clone(), History::default(), 0);
-    let request = Request::CreateMount {
-        mount: MOUNT,
-        incarnation: Incarnation(1),
-        module: Twin::beating(1, Schedule::Every(BEAT)),
-        creator: principal(),
-    };
-    client.insist(MOUNTS, &request, None).await;
+    let modules =
+        [(MOUNT, Twin::beating(1, Schedule::Every(BEAT))), (TAKER, Twin::module(1)), (GIVER, Twin::linked(1, TAKER))];
+    for (mount, module) in modules {
+        let request = Request::CreateMount { mount, incarnation: Incarnation(1), module, creator: principal() };
+        client.insist(MOUNTS, &request, None).await;
+    }
 }
 
 impl Client {
@@ -82,12 +85,14 @@ impl Client {
     /// Asks until `end`.
     pub async fn run(mut self, end: Duration) {
         while self.world.executor.now() < end {
-            match self.random.below(14) {
+            match self.random.below(16) {
                 0..=3 => self.put(end).await,
                 4..=6 => self.add(end).await,
                 7 | 8 => self.get().await,
                 9 => self.total().await,
                 10 => self.postpone(end).await,
+                11 => self.give(end).await,
+                12 => self.tell(end).await,
                 _ => self.cell().await,
             }
             let pause = self.random.range(1..30);
@@ -100,7 +105,7 @@ impl Client {
         let value = self.random.next();
         let arguments = [Value::String(key.to_string()), Value::Bytes(value.to_le_bytes().to_vec())];
         let begin = self.world.executor.now();
-        let done = self.reduce("put", &arguments, end).await;
+        let done = self.reduce(MOUNT, "put", &arguments, end).await;
         self.note(key, Action::Put(value), begin, done.is_some());
     }
 
@@ -108,7 +113,7 @@ impl Client {
         let key = REGISTERS + self.random.below(COUNTERS);
         let n = self.random.range(1..100);
         let begin = self.world.executor.now();
-        let answer = self.reduce("add", &[Value::String(key.to_string()), Value::U64(n)], end).await;
+        let answer = self.reduce(MOUNT, "add", &[Value::String(key.to_string()), Value::U64(n)], end).await;
         let total = answer.and_then(|payload| match Twin::answer("add", &payload) {
             Ok(Value::U64(total)) => Some(total),
             other => {
@@ -123,8 +128,20 @@ impl Client {
         let (n, after) = (self.random.range(1..100), self.random.below(POSTPONED_US_MAX) as i64);
         let arguments = [Value::String(POSTPONED.to_string()), Value::U64(n), Value::Duration(Span(after))];
         let begin = self.world.executor.now();
-        let done = self.reduce("postpone", &arguments, end).await;
+        let done = self.reduce(MOUNT, "postpone", &arguments, end).await;
         self.note(POSTPONED, Action::Postpone(n), begin, done.is_some());
+    }
+
+    /// Lets one mount give to the other: what became of that is added up at the end.
+    async fn give(&mut self, end: Duration) {
+        let arguments = [Value::String("given".into()), Value::U64(self.random.range(1..100))];
+        self.reduce(GIVER, "give", &arguments, end).await;
+    }
+
+    /// Changes what the other mount hears of.
+    async fn tell(&mut self, end: Duration) {
+        let key = self.random.below(REGISTERS).to_string();
+        self.reduce(TAKER, "put", &[Value::String(key), Value::Bytes(Vec::new())], end).await;
     }
 
     async fn get(&mut self) {
@@ -152,11 +169,11 @@ impl Client {
     }
 
     /// Calls a reducer under a new sequence; sometimes asks twice, and must hear the same. `None`: the end came first.
-    async fn reduce(&mut self, name: &str, arguments: &[Value], end: Duration) -> Option<Vec<u8>> {
+    async fn reduce(&mut self, mount: MountId, name: &str, arguments: &[Value], end: Duration) -> Option<Vec<u8>> {
         self.sequence += 1;
         let (sequence, done_below) = (Sequence(self.sequence), Sequence(self.sequence));
         let session = SessionCall { session: self.session, sequence, done_below };
-        let request = call(name, arguments, Some(session));
+        let request = call(mount, name, arguments, Some(session));
         let answer = self.insist(MOUNTS, &request, Some(end)).await?;
         self.world.durable.check(&self.world, &session);
         let payload = self.payload(name, answer)?;

@@ -6,6 +6,7 @@ pub mod convergence;
 pub mod durable;
 pub mod exactly_once;
 pub mod linear;
+pub mod post;
 pub mod raft;
 pub mod ring;
 pub mod timers;

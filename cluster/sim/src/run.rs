@@ -1,8 +1,8 @@
 //! One run: a world from a seed, clients and harm, then healing, then judgement.
 
-use crate::client::{Client, MOUNT, create_mount};
+use crate::client::{Client, GIVER, MOUNT, TAKER, create_mounts};
 use crate::history::{Action, History};
-use crate::oracle::{agreement, batches, convergence, exactly_once, linear, raft, timers};
+use crate::oracle::{agreement, batches, convergence, exactly_once, linear, post, raft, timers};
 use crate::world::{Configure, World};
 use crate::{Life, nemesis, tree};
 use isx_cluster::QueryCall;
@@ -191,7 +191,7 @@ async fn play(
         world.start(index);
     }
     watch(&world, &agreement);
-    create_mount(&world).await;
+    create_mounts(&world).await;
     if let Err(error) = Client::new(world.clone(), history.clone(), 0).make_home().await {
         world.findings.report("client", format_args!("no home: {error}"));
     }
@@ -202,8 +202,9 @@ async fn play(
     let mounts = Client::new(world.clone(), history.clone(), count + 1).mounts(end);
     futures::future::join3(futures::future::join_all(clients), mounts, harm).await;
     timers::wait(&world).await;
+    post::check(&world).await;
     convergence::wait(&world).await;
-    tree::check(&world, MOUNT);
+    tree::check(&world, &[MOUNT, GIVER, TAKER]);
     totals(&world)
 }
 

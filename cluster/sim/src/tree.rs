@@ -140,7 +140,7 @@ impl Client {
 
 /// What the tree and the mounts say of each other in a world that has come together: a mount that is ready is there,
 /// in the same incarnation, and a mount that is there has its path.
-pub(crate) fn check(world: &World, alone: MountId) {
+pub(crate) fn check(world: &World, alone: &[MountId]) {
     let Some(raft) = world.up().first().and_then(|index| world.raft(*index)) else { return };
     let (Ok(names), Ok(mounts)) = (raft.view(TREE), raft.view(MOUNTS)) else { return };
     let Some(tree) = names.tree() else { return };
@@ -150,7 +150,7 @@ pub(crate) fn check(world: &World, alone: MountId) {
             world.findings.report("mounts", format_args!("{binding:?} is ready, and there is {there:?}"));
         }
     }
-    for mount in mounts.mounts().filter(|mount| mount.id() != alone) {
+    for mount in mounts.mounts().filter(|mount| !alone.contains(&mount.id())) {
         if tree.mount(&mount.id()).is_none() {
             world.findings.report("mounts", format_args!("{} has no path", mount.id()));
         }

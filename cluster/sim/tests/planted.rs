@@ -56,22 +56,23 @@ fn every_planted_bug_is_caught() {
         FlushedEarly: durable, seed 1
         VoteNotSaved: raft, seed 1
         ReadWithoutIndex: linearizable, seed 1
-        SnapshotUnsynced: panic, seed 2
+        SnapshotUnsynced: node, seed 1
         PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 1
-        InstallNotKept: panic, seed 1
+        InstallNotKept: panic, seed 18
         InstallHidesGap: ring, seed 1
-        TruncateForgotten: node, seed 4
+        TruncateForgotten: node, seed 6
         MembersForgotten: timers, seed 4
-        TimeFromWall: agreement, seed 8
-        TimerGivenUp: timers, seed 4
+        TimeFromWall: timers, seed 8
+        TimerGivenUp: timers, seed 1
         Machine(RunAgain): exactly once, seed 1
-        Machine(DoneBelowOffByOne): exactly once, seed 6
+        Machine(DoneBelowOffByOne): exactly once, seed 1
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 1
         Machine(StampedBefore): agreement, seed 1
         Machine(BatchSorted): batches, seed 1
-        Machine(MissedForgotten): timers, seed 4
+        Machine(MissedForgotten): timers, seed 2
+        Machine(DeliveredTwice): post, seed 8
         Log(AckBeforeSync): durable, seed 1"#]]
     .assert_eq(&table.join("\n"));
 }

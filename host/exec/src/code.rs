@@ -8,6 +8,7 @@ use crate::imports;
 use isx_row::codec::{self, Layout};
 use isx_row::schema::{self, Hook, Query, Reducer, RowEvent, Schema, Table};
 use isx_row::{Code as ErrorCode, Error, Field, Signature, Type};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
@@ -27,6 +28,14 @@ pub(crate) struct Code {
     reducer_count: usize,
     /// For each table of the schema, by position.
     hooks: Vec<TableHooks>,
+    /// What is sent to other modules, by path and name.
+    sent: BTreeMap<(String, String), Sent>,
+}
+
+/// A reducer of another module that is sent to.
+pub(crate) struct Sent {
+    pub(crate) signature: Signature,
+    pub(crate) arguments: Layout,
 }
 
 /// A reducer, hook or query.
@@ -75,7 +84,8 @@ impl Code {
         let queries = schema.queries.iter().map(|query| Function::of_query(&schema, query));
         let functions = reducers.chain(queries).collect();
         let hooks = schema.tables.iter().map(|table| TableHooks::new(&schema, table)).collect::<Result<_, _>>()?;
-        Ok(Self { reducer_count: schema.reducers.len(), schema: Arc::new(schema), pre, call, functions, hooks })
+        let sent = sent(&schema);
+        Ok(Self { reducer_count: schema.reducers.len(), schema: Arc::new(schema), pre, call, functions, hooks, sent })
     }
 
     /// The reducer called `name`, a hook too.
@@ -88,6 +98,11 @@ impl Code {
     pub(crate) fn query(&self, name: &str) -> Option<&Function> {
         let queries = self.functions.get(self.reducer_count..)?;
         queries.binary_search_by(|function| (*function.name).cmp(name)).ok().and_then(|at| queries.get(at))
+    }
+
+    /// A reducer of the module linked at a path.
+    pub(crate) fn sent(&self, path: &str, name: &str) -> Option<&Sent> {
+        self.sent.get(&(path.to_owned(), name.to_owned()))
     }
 
     /// A function by its position, as [`Code::hooks`] gives it.
@@ -164,6 +179,15 @@ impl TableHooks {
         }
         Ok(hooks)
     }
+}
+
+fn sent(schema: &Schema) -> BTreeMap<(String, String), Sent> {
+    let all = schema.links.iter().flat_map(|link| link.sends.iter().map(|sent| (&link.path, sent)));
+    all.map(|(path, sent)| {
+        let key = (path.clone(), sent.name.clone());
+        (key, Sent { signature: sent.signature(), arguments: arguments(&sent.arguments) })
+    })
+    .collect()
 }
 
 fn due_table(schema: &Schema, hook: Option<&Hook>) -> Option<u32> {

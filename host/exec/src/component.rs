@@ -11,8 +11,13 @@ use wasmparser::{ComponentExternalKind, ComponentTypeRef, Parser, Payload, TypeB
 pub const SCHEMA_SECTION: &str = "isx:schema";
 
 /// Everything that a module may import. There is nothing else: no WASI, no random but the entry's, no clock but the log's.
-pub const IMPORTS: [&str; 4] =
-    ["isx:module/types@0.1.0", "isx:module/tables@0.1.0", "isx:module/context@0.1.0", "isx:module/log@0.1.0"];
+pub const IMPORTS: [&str; 5] = [
+    "isx:module/types@0.1.0",
+    "isx:module/tables@0.1.0",
+    "isx:module/context@0.1.0",
+    "isx:module/links@0.1.0",
+    "isx:module/log@0.1.0",
+];
 
 /// The function that a module exports.
 pub(crate) const CALL: &str = "call";

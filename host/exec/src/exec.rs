@@ -181,7 +181,7 @@ impl Executor for Exec {
         let function = code.query(call.name).filter(|query| call.trusted || query.public);
         let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)))?;
         check(function, call)?;
-        let context = Context { caller: call.caller, session: call.session, time, random: None };
+        let context = Context { caller: call.caller, session: call.session, time, hops: call.hops, random: None };
         let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
         let work = Work { function, arguments: call.arguments, is_due: false, context, fuel_max };
         let _permit = Permit::wait();
@@ -219,6 +219,7 @@ impl List<'_> {
             caller: call.caller,
             session: call.session,
             time: self.entry.time,
+            hops: call.hops,
             random: Some(Random::new(self.entry, call.place)),
         };
         let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);

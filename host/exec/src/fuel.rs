@@ -21,9 +21,12 @@ pub const RANDOM_BYTE: u64 = 4;
 pub const LOG_LINE: u64 = 500;
 /// A hook set off.
 pub const HOOK: u64 = 1_000;
+/// A message to another mount, for a change of a row that it listens to or sent by the function itself: it is kept, settled
+/// and delivered.
+pub const MESSAGE: u64 = 10_000;
 
 /// Every charge by name, for the execution id.
-pub(crate) const TABLE: [(&str, u64); 9] = [
+pub(crate) const TABLE: [(&str, u64); 10] = [
     ("host call", HOST_CALL),
     ("byte", BYTE),
     ("read", READ),
@@ -33,6 +36,7 @@ pub(crate) const TABLE: [(&str, u64); 9] = [
     ("random byte", RANDOM_BYTE),
     ("log line", LOG_LINE),
     ("hook", HOOK),
+    ("message", MESSAGE),
 ];
 
 /// The charge for so many bytes.

@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::random::Random;
 use isx_row::schema::{Right, RowEvent};
 use isx_row::{Code as ErrorCode, Error, Principal, SessionId, Time};
-use isx_store::{Changes, Database, TableId, Transaction};
+use isx_store::{Changes, Database, Listener, Message, MessageKind, TableId, Transaction};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Host {
 pub(crate) struct Tables {
     /// For each table of the module's schema, by position.
     ids: Vec<Option<TableId>>,
+    /// Hooks of other mounts that hear of changes here.
+    listeners: Vec<Listener>,
     state: State,
 }
 
@@ -54,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) caller: Principal,
     pub(crate) session: Option<SessionId>,
     pub(crate) time: Time,
+    /// How many messages led to the call.
+    pub(crate) hops: u8,
     /// None in queries.
     pub(crate) random: Option<Random>,
 }
@@ -124,12 +128,13 @@ impl Tables {
         let ids = ids(code, &root);
         let mut transaction = root.into_transaction();
         transaction.set_time(time);
-        Self { ids, state: State::Change(transaction) }
+        let listeners = transaction.database().listeners();
+        Self { ids, listeners, state: State::Change(transaction) }
     }
 
     /// The tables of a version, to read.
     pub(crate) fn to_read(code: &Code, root: Database) -> Self {
-        Self { ids: ids(code, &root), state: State::Read(root) }
+        Self { ids: ids(code, &root), listeners: Vec::new(), state: State::Read(root) }
     }
 
     /// The root between calls, to look at.
@@ -176,7 +181,7 @@ impl Host {
         Self {
             code,
             tables: Tables::default(),
-            context: Context { caller: Principal([0; 32]), session: None, time: Time(0), random: None },
+            context: Context { caller: Principal([0; 32]), session: None, time: Time(0), hops: 0, random: None },
             access: Access::default(),
             depth: 0,
             hooks: VecDeque::new(),
@@ -241,12 +246,17 @@ impl Host {
         }
     }
 
-    /// How many hooks an event on a table sets off.
-    pub(crate) fn hook_count(&self, table: u32, event: RowEvent) -> usize {
-        self.code.hooks(table as usize, event).len()
+    /// How many hooks an event on a table sets off, and how many hooks of other mounts hear of it.
+    pub(crate) fn hook_counts(&self, table: u32, event: RowEvent) -> (usize, usize) {
+        (self.code.hooks(table as usize, event).len(), self.listeners(table, event).count())
     }
 
-    /// Sets off the hooks of an event: they run when the function that runs now has ended.
+    fn listeners(&self, table: u32, event: RowEvent) -> impl Iterator<Item = &Listener> {
+        let name = self.code.schema.tables.get(table as usize).map(|table| table.name.as_str());
+        self.tables.listeners.iter().filter(move |one| one.event == event && Some(one.table.as_str()) == name)
+    }
+
+    /// Sets off the hooks of an event: they run when the function that runs now has ended. Those of other mounts get a message.
     ///
     /// # Errors
     /// Ends the call: `limit`.
@@ -264,11 +274,49 @@ impl Host {
             let arguments = code.hook_arguments(table as usize, rows);
             self.hooks.push_back(PendingHook { function, arguments, depth: self.depth + 1 });
         }
+        if self.tables.listeners.is_empty() {
+            return Ok(());
+        }
+        let heard: Vec<Listener> = self.listeners(table, event).cloned().collect();
+        let id = self.tables.ids.get(table as usize).copied().flatten();
+        let hops = self.context.hops.saturating_add(1);
+        for listener in heard {
+            let id = id.ok_or_else(|| Stop::new(ErrorCode::NotFound, format!("table {table}")))?;
+            self.transaction()?.tell(&listener, id, rows, hops).map_err(Stop)?;
+        }
         Ok(())
     }
 }
 
 impl Host {
+    /// Sends a call to another mount; gives its number.
+    ///
+    /// # Errors
+    /// Ends a query.
+    pub(crate) fn send(&mut self, path: &str, name: &str, payload: Vec<u8>) -> Result<Result<u64, Error>, Stop> {
+        let hops = self.context.hops.saturating_add(1);
+        let sent = match self.code.sent(path, name) {
+            Some(sent) => sent,
+            None => {
+                return Ok(Err(Error::new(
+                    ErrorCode::NotFound,
+                    format!("the module declares no {name:.64} of {path:.255}"),
+                )));
+            }
+        };
+        if !matches!(sent.arguments.validate(&payload), Ok(0)) {
+            return Ok(Err(Error::new(ErrorCode::BadArguments, format!("{name} of {path} has other arguments"))));
+        }
+        let signature = sent.signature;
+        let transaction = self.transaction()?;
+        let Some(link) = transaction.database().linked(path) else {
+            return Ok(Err(Error::new(ErrorCode::NotFound, format!("{path} is not linked: publish the module again"))));
+        };
+        let (path, name) = (path.to_owned(), name.to_owned());
+        let message = Message { kind: MessageKind::Call, path, name, signature, payload, trusted: link.trusted, hops };
+        Ok(transaction.send(&link.mount, &message))
+    }
+
     /// Deletes a due row by its primary key; gives it as the arguments of the hook that waits for it. What its going sets
     /// off runs after that hook.
     ///

@@ -18,6 +18,7 @@ type Answer<T> = Result<(std::result::Result<T, Fault>,)>;
 pub(crate) fn link(linker: &mut Linker<Host>) -> Result<()> {
     link_tables(&mut linker.instance("isx:module/tables@0.1.0")?)?;
     link_context(&mut linker.instance("isx:module/context@0.1.0")?)?;
+    linker.instance("isx:module/links@0.1.0")?.func_wrap("send", send)?;
     linker.instance("isx:module/log@0.1.0")?.func_wrap("write", write_log)
 }
 
@@ -145,6 +146,17 @@ fn delete(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec
             give_row(store, Ok(Some(old)))
         }
         Err(error) if error.code == Code::NoRow => Ok((Ok(None),)),
+        Err(error) => Ok((Err(error.into()),)),
+    }
+}
+
+fn send(mut store: Store<'_>, (path, name, arguments): (WasmStr, WasmStr, Bytes)) -> Answer<u64> {
+    charge(&mut store, fuel::HOST_CALL + fuel::MESSAGE + bytes(arguments.len()))?;
+    let (path, name) = (path.to_str(&store)?.into_owned(), name.to_str(&store)?.into_owned());
+    charge(&mut store, bytes(path.len() + name.len()))?;
+    let arguments = arguments.as_le_slice(&store).to_vec();
+    match store.data_mut().send(&path, &name, arguments)? {
+        Ok(number) => Ok((Ok(number),)),
         Err(error) => Ok((Err(error.into()),)),
     }
 }
@@ -281,12 +293,13 @@ fn write_log(mut store: Store<'_>, (level, text): (Level, WasmStr)) -> Result<()
     Ok(())
 }
 
-/// The charge for changing a row, and for the hooks that it sets off.
+/// The charge for changing a row, for the hooks that it sets off and those that hear of it.
 fn charge_write(store: &mut Store<'_>, table: u32, event: RowEvent, length: usize) -> Result<()> {
     let host = store.data();
     let indexes = host.code.schema.tables.get(table as usize).map_or(0, |table| table.indexes.len() as u64);
-    let hooks = host.hook_count(table, event) as u64;
-    charge(store, fuel::HOST_CALL + fuel::WRITE + fuel::INDEX_ENTRY * indexes + fuel::HOOK * hooks + bytes(length))
+    let (hooks, listeners) = host.hook_counts(table, event);
+    let heard = fuel::HOOK * hooks as u64 + (fuel::MESSAGE + bytes(length)) * listeners as u64;
+    charge(store, fuel::HOST_CALL + fuel::WRITE + fuel::INDEX_ENTRY * indexes + heard + bytes(length))
 }
 
 fn give_row(mut store: Store<'_>, row: std::result::Result<Option<Row>, Error>) -> Answer<Option<Vec<u8>>> {

@@ -44,6 +44,7 @@
 //!         caller: Principal::anonymous(),
 //!         trusted: false,
 //!         session: None,
+//!         hops: 0,
 //!         place: 0,
 //!         fuel_max: isx_exec::limits::CALL_FUEL_DEFAULT,
 //!     };

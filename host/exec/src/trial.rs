@@ -2,7 +2,7 @@
 //!
 //! The stream: `ISXT`, version (u16, 1), execution id (32), then blocks, each its length (u32) and bytes: the compiled
 //! code and its BLAKE3 (32), the manifest of the tables, their chunks in the manifest's order, the call. The call: log
-//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 hook, 2 due), session
+//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 hook, 2 due), hops (u8), session
 //! (u8, and 16 if 1), signature (16), then its name and its arguments as blocks. Numbers are little-endian. Both ends are
 //! one build, so the version only tells a stranger from a friend.
 
@@ -43,7 +43,8 @@ impl Suspect<'_> {
     }
 
     fn call_bytes(&self) -> Vec<u8> {
-        let Invocation { cause, name, signature, arguments, caller, trusted, session, place, fuel_max } = self.call;
+        let Invocation { cause, name, signature, arguments, caller, trusted, session, hops, place, fuel_max } =
+            self.call;
         let mut bytes = Vec::with_capacity(name.len() + arguments.len() + 160);
         bytes.extend_from_slice(&self.entry.time.0.to_le_bytes());
         bytes.extend_from_slice(&self.entry.seed);
@@ -56,6 +57,7 @@ impl Suspect<'_> {
             Cause::Hook => 1,
             Cause::Due => 2,
         });
+        bytes.push(*hops);
         bytes.push(u8::from(session.is_some()));
         bytes.extend(session.iter().flat_map(|session| session.0));
         bytes.extend_from_slice(&signature.0);
@@ -100,7 +102,7 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
     let entry = EntryContext { time: Time(i64::from_le_bytes(call.array()?)), seed: call.array()? };
     let (place, fuel_max) = (u64::from_le_bytes(call.array()?), u64::from_le_bytes(call.array()?));
     let caller = Principal(call.array()?);
-    let [trusted, cause, has_session] = call.array()?;
+    let [trusted, cause, hops, has_session] = call.array()?;
     let session = if has_session == 1 { Some(SessionId(call.array()?)) } else { None };
     let signature = Signature(call.array()?);
     let name = String::from_utf8(call.block(NAME_BYTES_MAX)?).map_err(|_| malformed("a name is not UTF-8"))?;
@@ -118,6 +120,7 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
         caller,
         trusted: trusted == 1,
         session,
+        hops,
         place,
         fuel_max,
     };

@@ -46,6 +46,8 @@ pub struct Invocation<'a> {
     pub trusted: bool,
     /// The session, if any.
     pub session: Option<SessionId>,
+    /// How many messages between mounts led to it.
+    pub hops: u8,
     /// The call's place within its entry: part of its random stream, so that batches can be cut anywhere.
     pub place: u64,
     /// Fuel it may use.

@@ -67,6 +67,7 @@ pub mod limits;
 mod manifest;
 mod packed;
 mod plan;
+mod post;
 mod reader;
 mod restore;
 mod scan;
@@ -81,6 +82,7 @@ pub use executor::{Cause, EntryContext, Executed, ExecutionId, Executor, Hold, I
 pub use manifest::{ChunkRecord, Manifest};
 pub use packed::{Key, Row};
 pub use plan::{IndexId, TableId};
+pub use post::{Linked, Listener, Message, MessageKind};
 pub use restore::Restore;
 pub use scan::{Chunk, Direction, Position, Scan};
 pub use snapshot::{Snapshot, SnapshotChunk};

@@ -1,6 +1,7 @@
 //! A schema made ready: where the columns of each table stand, how its keys are made, how older rows are completed.
 
 use crate::packed::{Entry, Key, Row};
+use crate::post;
 use isx_row::codec::{self, CodecError, Layout};
 use isx_row::schema::{Column, Fill, Schema, Table, TableKind};
 use isx_row::{Code, Error, SessionId, Time, Type, key};
@@ -100,20 +101,22 @@ impl Plan {
         Self { schema: Arc::default(), identity: [0; 32], tables: Vec::new(), names: BTreeMap::new() }
     }
 
-    /// The plan of a schema whose tables get their ids in the order of `names`, a permutation of the schema's.
+    /// The plan of a schema whose tables get their ids in the order of `names`: the schema's, in any order, and those of
+    /// [`crate::post`] or none of them.
     pub(crate) fn new<'a>(schema: Arc<Schema>, names: impl IntoIterator<Item = &'a str>) -> Result<Self, Error> {
         schema.check()?;
         let identity = *blake3::hash(&schema.encode()?).as_bytes();
         let mut plan = Self { schema, identity, tables: Vec::new(), names: BTreeMap::new() };
         for name in names {
-            let table = plan.schema.table(name).ok_or_else(|| malformed(name, "is not in the schema"))?;
+            let table = plan.schema.table(name).or_else(|| post::table(name));
+            let table = table.ok_or_else(|| malformed(name, "is not in the schema"))?;
             let id = TableId(u16::try_from(plan.tables.len()).map_err(|_| malformed(name, "is one table too many"))?);
             if plan.names.insert(name.to_owned(), id).is_some() {
                 return Err(malformed(name, "has two ids"));
             }
             plan.tables.push(TablePlan::new(id, table.clone())?);
         }
-        match plan.tables.len() == plan.schema.tables.len() {
+        match plan.schema.tables.iter().all(|table| plan.names.contains_key(&table.name)) {
             true => Ok(plan),
             false => Err(Error::new(Code::Malformed, "a table of the schema has no id")),
         }

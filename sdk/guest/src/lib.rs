@@ -65,8 +65,8 @@ pub mod rom;
 
 #[cfg(not(target_os = "wasi"))]
 pub use module::{
-    After, Db, Failed, Failure, FixedHasher, Handle, Key, Map, Prefix, QueryContext, Read, ReducerContext, Rows, Set,
-    Table, Within, Write, after, log, prefix, refused,
+    After, Db, Failed, Failure, FixedHasher, Handle, Key, Map, Prefix, QueryContext, Read, ReducerContext, Reply, Rows,
+    Set, Table, Within, Write, after, log, prefix, refused,
 };
 
 #[doc(no_inline)]
@@ -128,6 +128,11 @@ pub use isx_macros::table;
 ///   or `old` and `new`.
 /// - `on = "greeting.due"`: log time has reached the row's column that is marked `#[due]`; it takes `row`, which is deleted
 ///   in the same transaction. To be run later or again, insert such a row.
+/// - `on = "/self/hello:greeting.insert"`, `.update`, `.delete`: a row changed in a table of another module. It is heard of after
+///   that committed, once, in order, and can not be refused; it takes `row`, or `old` and `new`: a struct of
+///   `#[derive(isx::Typed)]` with the table's columns, or the first of them.
+/// - `on = "/self/hello:greet.reply"`: what was sent there, see [`macro@send`], was answered or refused; it takes `number: u64`
+///   and `reply: isx::Reply<Answer>`.
 /// - `every = "500ms"` (`s`, `m`, `h`, `d`), from the moment on at which the mount got the hook; `cron = "30 3 * * mon-fri"`, in
 ///   UTC. It may take `count: u64`: how many of these times have passed since it ran last. Those that were missed run once.
 ///
@@ -136,6 +141,36 @@ pub use isx_macros::table;
 ///
 /// `reads(…)`, `inserts(…)`, `updates(…)`, `deletes(…)` declare what it touches: with any of them, all else is denied.
 pub use isx_macros::reducer;
+
+/// Declares another module and the reducers of it that this one sends calls of, under the path where it is mounted. Which
+/// mount that is, is settled when this module is published; the other has to be there by then, and to fit.
+///
+/// ```
+/// # isx::module!();
+/// #[isx::send("/self/hello")]
+/// trait Hello {
+///     fn greet(name: String) -> u64;
+/// }
+///
+/// #[isx::reducer]
+/// fn welcome(ctx: &isx::ReducerContext, name: String) -> isx::Result<()> {
+///     let number = Hello::greet(ctx, name)?;
+///     isx::log!(info, "sent as number {number}");
+///     Ok(())
+/// }
+///
+/// #[isx::reducer(on = "/self/hello:greet.reply")]
+/// fn greeted(_ctx: &isx::ReducerContext, number: u64, reply: isx::Reply<u64>) {
+///     match reply {
+///         isx::Reply::Answered(id) => isx::log!(info, "number {number} is greeting {id}"),
+///         isx::Reply::Refused(error) => isx::log!(warn, "number {number}: {error}"),
+///     }
+/// }
+/// ```
+///
+/// A call leaves when the sending transaction commits, and with it or not at all; it arrives once, after everything sent
+/// there before, as a call of this mount and not of who called it. At most 16 messages lead to one another.
+pub use isx_macros::send;
 
 /// Makes a function a query: it reads and changes nothing.
 ///

@@ -7,6 +7,7 @@ mod collections;
 mod context;
 mod failure;
 mod key;
+mod links;
 pub mod literal;
 pub mod log;
 mod port;
@@ -18,6 +19,7 @@ pub use collections::{FixedHasher, Map, Set};
 pub use context::{QueryContext, ReducerContext};
 pub use failure::{Failed, Failure, refused};
 pub use key::Key;
+pub use links::Reply;
 pub use rows::Rows;
 pub use table::{Db, Handle, Read, Table, Write};
 pub use within::{After, Prefix, Within, after, prefix};
@@ -27,6 +29,7 @@ pub mod rt {
     pub use super::bindings::{self, Failure as Refused, Guest, export_module as export};
     pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end};
     pub use super::failure::{BecomesOwn, typed_failure};
+    pub use super::links::send;
     pub use super::literal;
     #[cfg(not(target_family = "wasm"))]
     pub use super::port::{Port, within};

@@ -7,7 +7,7 @@ use isx_row::limits::{SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety, Type};
+use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety, Signature, Type};
 
 /// Which attribute stands on the function.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,17 @@ enum Hook {
         table: String,
         place: LitStr,
     },
+    /// A table of the mount at a path.
+    OtherTable {
+        path: String,
+        table: String,
+        event: &'static str,
+    },
+    /// The reply of a reducer of the mount at a path.
+    Reply {
+        path: String,
+        reducer: String,
+    },
 }
 
 /// Tables that the function says it touches; `None` where it says nothing.
@@ -82,7 +93,7 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
         Kind::Query => "public, reads(…)",
     })?;
 
-    check_shape(kind, &function)?;
+    check_plain(kind.word(), &function.sig)?;
     let arguments = parse_arguments(kind, &function)?;
     let answer = Answer::of(&function.sig.output);
     if let Some(hook) = &hook {
@@ -143,9 +154,9 @@ impl Answer {
     }
 }
 
-fn check_shape(kind: Kind, function: &ItemFn) -> Result<()> {
-    let signature = &function.sig;
-    let refuse = |span, text: &str| Err(Error::new(span, format!("a {} {text}", kind.word())));
+/// Refuses a function that is more than a name, arguments and an answer.
+pub fn check_plain(what: &str, signature: &Signature) -> Result<()> {
+    let refuse = |span, text: &str| Err(Error::new(span, format!("a {what} {text}")));
     if let Some(token) = &signature.asyncness {
         return refuse(token.span(), "runs to its end within one transaction; delete `async`");
     }
@@ -240,8 +251,12 @@ fn read_hook(settings: &mut Settings) -> Result<Option<Hook>> {
 
 fn parse_event(text: LitStr) -> Result<Hook> {
     let known = "events: \"init\", \"upgrade\", \"connect\", \"disconnect\", and with a table of this module \"TABLE.insert\", \"TABLE.update\", \
-                 \"TABLE.delete\", \"TABLE.due\"; times are `every = \"5s\"` and `cron = \"0 3 * * *\"`";
+                 \"TABLE.delete\", \"TABLE.due\"; of another module \"/self/hello:TABLE.insert\", and \"/self/hello:REDUCER.reply\" for \
+                 what was sent there; times are `every = \"5s\"` and `cron = \"0 3 * * *\"`";
     let value = text.value();
+    if value.starts_with('/') {
+        return parse_other(&text, &value);
+    }
     let event = match value.split_once('.') {
         None if value == "init" => return Ok(Hook::Plain("Init")),
         None if value == "connect" => return Ok(Hook::Plain("Connect")),
@@ -251,15 +266,29 @@ fn parse_event(text: LitStr) -> Result<Hook> {
         _ => return Err(Error::new(text.span(), known)),
     };
     let table = value.split('.').next().unwrap_or_default();
-    if table.contains(['/', ':']) {
-        return Err(Error::new(text.span(), format!("a hook on another module's table is not available; {known}")));
-    }
     let table = name_in(&LitStr::new(table, text.span()))?;
     Ok(match event {
         "insert" => Hook::Table { table, event: "Insert", place: text },
         "update" => Hook::Table { table, event: "Update", place: text },
         "delete" => Hook::Table { table, event: "Delete", place: text },
         _ => Hook::Due { table, place: text },
+    })
+}
+
+/// An event at another mount: `/self/hello:greeting.insert`, `/self/hello:greet.reply`.
+fn parse_other(text: &LitStr, value: &str) -> Result<Hook> {
+    let usage = "an event of another module is \"/self/hello:TABLE.insert\", \".update\", \".delete\", or \
+                 \"/self/hello:REDUCER.reply\" for what was sent there";
+    let (path, member) = value.rsplit_once(':').ok_or_else(|| Error::new(text.span(), usage))?;
+    let (name, event) = member.split_once('.').ok_or_else(|| Error::new(text.span(), usage))?;
+    crate::send::check_path(text, path)?;
+    let (path, name) = (path.to_owned(), name_in(&LitStr::new(name, text.span()))?);
+    Ok(match event {
+        "insert" => Hook::OtherTable { path, table: name, event: "Insert" },
+        "update" => Hook::OtherTable { path, table: name, event: "Update" },
+        "delete" => Hook::OtherTable { path, table: name, event: "Delete" },
+        "reply" => Hook::Reply { path, reducer: name },
+        _ => return Err(Error::new(text.span(), usage)),
     })
 }
 
@@ -303,8 +332,11 @@ fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bo
         Hook::Every(_) | Hook::Cron(_) => {
             (0..=1, "a hook on times has at most the argument `count: u64`: how many of them have passed")
         }
-        Hook::Table { event: "Update", .. } => (2..=2, "an update hook has the arguments `old: Row, new: Row`"),
-        Hook::Table { .. } => (1..=1, "an insert or delete hook has the argument `row: Row`"),
+        Hook::Table { event: "Update", .. } | Hook::OtherTable { event: "Update", .. } => {
+            (2..=2, "an update hook has the arguments `old: Row, new: Row`")
+        }
+        Hook::Reply { .. } => (2..=2, "a hook on replies has the arguments `number: u64, reply: isx::Reply<Answer>`"),
+        Hook::Table { .. } | Hook::OtherTable { .. } => (1..=1, "an insert or delete hook has the argument `row: Row`"),
         Hook::Due { .. } => (1..=1, "a hook on due rows has the argument `row: Row`"),
     };
     if counts.contains(&arguments.len()) { Ok(()) } else { Err(Error::new(span, wanted)) }
@@ -321,6 +353,11 @@ fn hook_tokens(hook: &Hook) -> TokenStream {
         Hook::Every(distance) => quote!(Every(#distance)),
         Hook::Cron(calendar) => quote!(Cron(#calendar)),
         Hook::Due { table, .. } => quote!(Due(#table)),
+        Hook::OtherTable { path, table, event } => {
+            let event = format_ident!("{event}");
+            quote!(OtherTable(#path, #table, ::isx::__rt::RowEvent::#event))
+        }
+        Hook::Reply { path, reducer } => quote!(Reply(#path, #reducer)),
     };
     quote!(::isx::__rt::record::HookDesc::#described)
 }

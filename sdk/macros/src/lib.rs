@@ -15,6 +15,7 @@ mod misuse;
 mod module;
 mod record;
 mod rom;
+mod send;
 mod table;
 mod typed;
 
@@ -55,6 +56,12 @@ pub fn reducer(settings: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn query(settings: TokenStream, item: TokenStream) -> TokenStream {
     finish(function::expand(Kind::Query, settings.into(), item.into()))
+}
+
+/// Declares the reducers of another module that this one sends calls of.
+#[proc_macro_attribute]
+pub fn send(path: TokenStream, item: TokenStream) -> TokenStream {
+    finish(send::expand(path.into(), item.into()))
 }
 
 /// Makes a struct or an enum a type that columns, arguments and answers may have.

@@ -240,13 +240,19 @@ fn hooks_have_the_arguments_of_their_event() {
     reducer(quote!(on = "greeting.insert"), one.clone(), "");
     reducer(quote!(on = "greeting.delete"), two.clone(), "`row: Row`");
     reducer(quote!(on = "greeting.update"), one.clone(), "`old: Row, new: Row`");
-    reducer(quote!(on = "greeting.update"), two, "");
+    reducer(quote!(on = "greeting.update"), two.clone(), "");
     reducer(quote!(on = "greeting.insert", public), one.clone(), "delete `public`");
     reducer(quote!(on = "connect"), none.clone(), "");
     reducer(quote!(on = "disconnect"), one.clone(), "no argument but the context");
     reducer(quote!(on = "start"), none.clone(), "events: \"init\"");
     reducer(quote!(on = "greeting.touch"), one.clone(), "events: \"init\"");
-    reducer(quote!(on = "/home/other:greeting.insert"), one, "another module's table");
+    reducer(quote!(on = "/home/other:greeting.insert"), one.clone(), "");
+    reducer(quote!(on = "/home/other:greeting.update"), one.clone(), "`old: Row, new: Row`");
+    reducer(quote!(on = "/home/other:greet.reply"), two, "");
+    reducer(quote!(on = "/home/other:greet.reply"), one.clone(), "isx::Reply<Answer>");
+    reducer(quote!(on = "/home/other:greeting.due"), one.clone(), "an event of another module");
+    reducer(quote!(on = "/other:greeting.insert"), one.clone(), "\"/self/hello\"");
+    reducer(quote!(on = "/home/other"), one, "an event of another module");
     reducer(quote!(on(init)), none.clone(), "write `on = \"…\"`");
 
     let count = quote!(

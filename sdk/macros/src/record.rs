@@ -2,6 +2,7 @@
 
 use crate::default;
 use crate::function::{Argument, Kind};
+use crate::send::Sent;
 use crate::table::{Fill, Table};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -116,6 +117,22 @@ pub fn function(function: Function<'_>) -> TokenStream {
         Kind::Reducer => quote!(Reducer(::isx::__rt::record::ReducerDesc { #common hook: #hook, access: #access })),
         Kind::Query => quote!(Query(::isx::__rt::record::QueryDesc { #common reads: #access })),
     })
+}
+
+/// The record of another module that is sent to.
+pub fn link(path: &syn::LitStr, sent: &[Sent]) -> TokenStream {
+    let sends = sent.iter().map(|Sent { name, arguments, answer }| {
+        let arguments = arguments.iter().map(|argument| {
+            let (name, ty) = (&argument.name, &argument.ty);
+            quote!(::isx::__rt::FieldDesc { name: #name, ty: <#ty as ::isx::Typed>::DESC })
+        });
+        quote!(::isx::__rt::record::SentDesc {
+            name: #name,
+            arguments: &[#(#arguments),*],
+            answer: <#answer as ::isx::Typed>::DESC,
+        })
+    });
+    section(quote!(Link(::isx::__rt::record::LinkDesc { path: #path, sends: &[#(#sends),*] })))
 }
 
 /// A static in the custom section. On the host, where there is no such section, it is registered for tests.

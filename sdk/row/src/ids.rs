@@ -136,6 +136,14 @@ impl Principal {
         Self(*hasher.finalize().as_bytes())
     }
 
+    /// The principal of a mount: of what its module sends to others.
+    pub fn of_mount(mount: &MountId) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"isx:principal:mount\0");
+        hasher.update(&mount.0);
+        Self(*hasher.finalize().as_bytes())
+    }
+
     /// The principal of callers that proved nothing.
     pub fn anonymous() -> Self {
         Self(*blake3::hash(b"isx:principal:anonymous").as_bytes())

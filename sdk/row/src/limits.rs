@@ -20,6 +20,10 @@ pub const FUNCTIONS_MAX: usize = 1024;
 pub const SCHEDULE_EVERY_MIN_US: i64 = 10_000;
 /// The greatest, in microseconds: 400 days; a calendar says more.
 pub const SCHEDULE_EVERY_MAX_US: i64 = 400 * 24 * 3600 * 1_000_000;
+/// Other modules that a module is linked to; more are refused at publish.
+pub const LINKS_MAX: usize = 64;
+/// Bytes of the path of a module that another is linked to; longer is refused at publish.
+pub const LINK_PATH_BYTES_MAX: usize = 255;
 /// Indexes of a table; more are refused at publish.
 pub const INDEXES_MAX: usize = 16;
 /// Bytes of a canonical schema; larger is refused before it is decoded.
@@ -30,3 +34,4 @@ pub const SESSION_WINDOW: u64 = 1024;
 const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX);
 const _: () = assert!(SCHEMA_BYTES_MAX >= VALUE_BYTES_MAX);
 const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize && VERSION_TEXT_BYTES_MAX <= u8::MAX as usize);
+const _: () = assert!(LINK_PATH_BYTES_MAX <= u8::MAX as usize);

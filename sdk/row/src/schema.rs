@@ -9,9 +9,11 @@
 mod canonical;
 mod check;
 mod difference;
+mod link;
 pub mod record;
 
 pub use difference::{Change, Difference, Effect};
+pub use link::{Link, Sent};
 
 use crate::codec::Layout;
 use crate::error::Error;
@@ -36,6 +38,8 @@ pub struct Schema {
     pub reducers: Vec<Reducer>,
     /// Queries, sorted by name.
     pub queries: Vec<Query>,
+    /// Other modules that it sends to or hears of, sorted by path.
+    pub links: Vec<Link>,
 }
 
 /// How long a table's rows live.
@@ -231,6 +235,24 @@ pub enum Hook {
         /// What happened.
         event: RowEvent,
     },
+    /// A row changed in a table of another module: heard of after that committed, once and in order. The arguments are rows
+    /// as for [`Hook::OwnTable`], as structs of the table's columns or of the first of them.
+    OtherTable {
+        /// The path of the other's mount.
+        path: String,
+        /// The table's name.
+        table: String,
+        /// What happened.
+        event: RowEvent,
+    },
+    /// A call that was sent to another module was answered or refused. Takes the number that sending gave, a u64, and
+    /// [`Sent::reply`].
+    Reply {
+        /// The path of the other's mount.
+        path: String,
+        /// The reducer that was sent to.
+        reducer: String,
+    },
     /// Log time reached the next of the schedule's times. Takes nothing, or as a u64 how many of them have passed since it
     /// ran last, from 1: those that were missed run once.
     Schedule(Schedule),
@@ -258,6 +280,10 @@ impl fmt::Display for Hook {
             Self::OwnTable { table, event: RowEvent::Insert } => write!(f, "on {table}.insert"),
             Self::OwnTable { table, event: RowEvent::Update } => write!(f, "on {table}.update"),
             Self::OwnTable { table, event: RowEvent::Delete } => write!(f, "on {table}.delete"),
+            Self::OtherTable { path, table, event: RowEvent::Insert } => write!(f, "on {path}:{table}.insert"),
+            Self::OtherTable { path, table, event: RowEvent::Update } => write!(f, "on {path}:{table}.update"),
+            Self::OtherTable { path, table, event: RowEvent::Delete } => write!(f, "on {path}:{table}.delete"),
+            Self::Reply { path, reducer } => write!(f, "on {path}:{reducer}.reply"),
             Self::Due { table } => write!(f, "on {table}.due"),
             Self::Schedule(Schedule::Cron(calendar)) => write!(f, "cron {calendar}"),
             Self::Schedule(Schedule::Every(Span(distance))) => {

@@ -46,6 +46,7 @@ fn schema() -> Schema {
         tables: vec![rows],
         reducers: vec![act],
         queries: vec![ask],
+        links: vec![],
     }
 }
 

@@ -55,6 +55,7 @@ fn schema() -> Schema {
         ],
         reducers: vec![reducer("act"), reducer("on_rows")],
         queries: vec![query("ask")],
+        links: vec![],
     }
 }
 

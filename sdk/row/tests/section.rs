@@ -202,6 +202,7 @@ fn expected() -> Schema {
                 access: None,
             },
         ],
+        links: vec![],
         queries: vec![Query {
             name: "count".into(),
             public: false,

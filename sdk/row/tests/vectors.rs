@@ -312,6 +312,7 @@ fn schema() -> Schema {
         tables: vec![greeting],
         reducers: vec![greet, on_greeting],
         queries: vec![greetings_for],
+        links: vec![],
     }
 }
 

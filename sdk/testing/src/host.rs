@@ -8,9 +8,10 @@ use crate::random::Random;
 use isx::__rt::Port;
 use isx::__rt::bindings::isx::module::log::Level;
 use isx::__rt::bindings::isx::module::tables::{Bound, Chunk, Direction, Fault, Range};
+use isx_row::codec::Layout;
 use isx_row::schema::{Hook, Right, RowEvent, Schema, hook_arguments};
 use isx_row::{Code, Error, Principal, SessionId, Time};
-use isx_store::{Database, IndexId, Position, Row, Scan, TableId, Transaction};
+use isx_store::{Database, IndexId, Message, MessageKind, Position, Row, Scan, TableId, Transaction};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops;
@@ -260,6 +261,31 @@ impl Port for Host {
             return refuse(Code::Limit, format!("random of {length} bytes; RANDOM_BYTES_MAX is {RANDOM_BYTES_MAX}"));
         }
         Ok(self.call.borrow_mut().random.take(length))
+    }
+
+    fn send(&self, path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Fault> {
+        let sent = self.schema.link(path).and_then(|link| link.sent(reducer));
+        let Some(sent) = sent else {
+            return refuse(Code::NotFound, format!("the module declares no {reducer:.64} of {path:.255}"));
+        };
+        if !matches!(Layout::new(sent.arguments.iter().map(|field| &field.ty)).validate(arguments), Ok(0)) {
+            return refuse(Code::BadArguments, format!("{reducer} of {path} has other arguments"));
+        }
+        let call = &mut *self.call.borrow_mut();
+        let link = call.tables.database().linked(path);
+        let Some(link) = link else {
+            return refuse(Code::NotFound, format!("{path} is not linked: publish the module again"));
+        };
+        let message = Message {
+            kind: MessageKind::Call,
+            path: path.into(),
+            name: reducer.into(),
+            signature: sent.signature(),
+            payload: arguments.to_vec(),
+            trusted: link.trusted,
+            hops: 1,
+        };
+        call.tables.send(&link.mount, &message).map_err(fault)
     }
 
     fn write(&self, level: Level, text: &str) {

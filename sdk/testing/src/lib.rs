@@ -63,4 +63,4 @@ mod module;
 mod random;
 
 pub use callable::Callable;
-pub use module::{Module, Refused};
+pub use module::{Module, Refused, Sent};

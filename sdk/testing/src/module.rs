@@ -6,11 +6,12 @@ use crate::host::{Call, Context, Host, Stop, cut};
 use crate::limits::ERROR_TEXT_BYTES_MAX;
 use isx::__rt::{Record, Refused as Failure, inventory, within};
 use isx::{QueryContext, ReducerContext, Typed};
+use isx_row::codec::decode_record;
 use isx_row::limits::VALUE_BYTES_MAX;
-use isx_row::schema::{Hook, Schema};
+use isx_row::schema::{Hook, Link, Schema};
 use isx_row::typed::decode_answer;
-use isx_row::{Code, Error, Principal, SessionId, Time, Type};
-use isx_store::{Database, Transaction};
+use isx_row::{Code, Error, MountId, Principal, SessionId, Time, Type, Value};
+use isx_store::{Database, Linked, Transaction};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,35 @@ pub struct Refused {
     own: Option<Type>,
 }
 
+/// A call that was sent to another module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// Under which path the module knows the other.
+    pub path: String,
+    /// The reducer.
+    pub reducer: String,
+    /// The number that sending gave.
+    pub number: u64,
+    /// The arguments.
+    pub arguments: Vec<Value>,
+}
+
+/// The same tables, every link of the module made: to a mount that nobody is.
+fn linked(database: &Database) -> Result<Database, Error> {
+    let schema = Arc::clone(database.schema());
+    let link = |(path, place): (&Link, u8)| {
+        let mut mount = MountId([0; 16]);
+        mount.0[0] = place;
+        Linked { path: path.path.clone(), mount, trusted: true }
+    };
+    let links: Vec<Linked> = schema.links.iter().zip(1..).map(link).collect();
+    let mut database = database.with_post()?;
+    let mut transaction = database.begin();
+    transaction.set_links(&links)?;
+    transaction.commit();
+    Ok(database)
+}
+
 /// The beginning of 2026.
 const BEGIN: Time = Time(1_767_225_600_000_000);
 
@@ -55,6 +85,7 @@ impl Module {
         let schema = Arc::new(schema);
         let database =
             Database::new(Arc::clone(&schema)).unwrap_or_else(|error| panic!("the schema is refused: {error}"));
+        let database = linked(&database).unwrap_or_else(|error| panic!("the module can not be linked: {error}"));
         let context = Context { caller: Principal::anonymous(), session: None, time: BEGIN, seed: [0; 32] };
         let mut module = Self { schema, tables: database.into_transaction(), context, changed: BEGIN, log: Vec::new() };
         let init = module.schema.reducers.iter().position(|reducer| reducer.hook == Some(Hook::Init));
@@ -83,6 +114,21 @@ impl Module {
     /// The entry's randomness: the next call's stream is made of it, and each one after that of its hash.
     pub fn set_seed(&mut self, seed: [u8; 32]) {
         self.context.seed = seed;
+    }
+
+    /// What calls have sent since this was asked last, in order for each path. Nothing answers here: every path of the module's
+    /// links is that of some mount.
+    pub fn sent(&mut self) -> Vec<Sent> {
+        let outbox = self.tables.database().outbox(usize::MAX, usize::MAX);
+        let sent = outbox.into_iter().filter_map(|(to, number, message)| {
+            drop(self.tables.settle(&to, number));
+            let fields = &self.schema.link(&message.path)?.sent(&message.name)?.arguments;
+            let (_, arguments) = decode_record(fields, &message.payload).ok()?;
+            Some(Sent { path: message.path, reducer: message.name, number, arguments })
+        });
+        let sent = sent.collect();
+        drop(self.tables.commit());
+        sent
     }
 
     /// Runs a reducer as one transaction, with the hooks that it sets off.

@@ -1,5 +1,6 @@
 //! Requests that run a hook which no call sets off: mounts that are made and upgraded, timers, sessions that come and go.
 
+use super::post::link;
 use super::{Place, Run, mounted, no_mount, skipped};
 use crate::group::MountsGroup;
 use crate::limits::SESSION_ROWS_REMOVED_MAX;
@@ -37,6 +38,10 @@ impl Run<'_> {
             Ok(mount) => mount,
             Err(error) => return Ok(Outcome::Refused(error)),
         };
+        match link(&mut mount, None) {
+            Ok(changes) => self.commit_some(&mut mount, changes),
+            Err(error) => return Ok(Outcome::Refused(error)),
+        }
         // A mount whose `init` fails is not made; whoever drives its creation removes it again.
         if let Err(failed) = self.begin(&mut mount, place, &Hook::Init, &[])? {
             return Ok(failed);
@@ -65,6 +70,10 @@ impl Run<'_> {
         let before = Value::String(mount.database.schema().version.clone());
         if let Err(error) = mount.upgrade(Arc::clone(module), self.time) {
             return Ok(Outcome::Refused(error));
+        }
+        match link(&mut mount, Some(&slot.mount)) {
+            Ok(changes) => self.commit_some(&mut mount, changes),
+            Err(error) => return Ok(Outcome::Refused(error)),
         }
         if let Err(failed) = self.begin(&mut mount, place, &Hook::Upgrade, &[before])? {
             return Ok(failed);
@@ -179,14 +188,20 @@ impl Run<'_> {
         Ok(Outcome::Done)
     }
 
-    fn log_failure(&mut self, mount: MountId, hook: &str, failed: &Outcome) {
+    fn commit_some(&mut self, mount: &mut Mount, changes: Changes) {
+        if !changes.is_empty() {
+            self.commit(mount, changes);
+        }
+    }
+
+    pub(super) fn log_failure(&mut self, mount: MountId, hook: &str, failed: &Outcome) {
         let text = format!("the hook {hook} failed: {}", why(failed));
         self.effects.log.push(LogLine { mount, time: self.time, level: 1, text });
     }
 
     /// Runs a hook that no call sets off, as a transaction, and commits it; or gives the outcome of its failure, and then
     /// only the log lines are kept.
-    fn run_hook(
+    pub(super) fn run_hook(
         &mut self,
         mount: &mut Mount,
         (position, _): Place,

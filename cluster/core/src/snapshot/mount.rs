@@ -1,6 +1,7 @@
 //! A mount in a snapshot: what it is beside its tables, and how it is put together again.
 
 use super::malformed;
+use crate::inbox::Inbox;
 use crate::mount::Mount;
 use crate::presence::Presence;
 use crate::request::ModuleRecord;
@@ -17,6 +18,7 @@ pub(super) struct MountParts {
     pub(super) head: MountHead,
     pub(super) sessions: Sessions,
     pub(super) presence: Presence,
+    pub(super) inbox: Inbox,
     pub(super) ring: Ring,
 }
 
@@ -54,7 +56,7 @@ impl MountHead {
 
 impl MountParts {
     pub(super) fn into_mount(self, database: Database) -> Result<Mount, Error> {
-        let Self { head, sessions, presence, ring } = self;
+        let Self { head, sessions, presence, inbox, ring } = self;
         let timetable = Timetable::new(&database);
         if !head.timers.fit(&timetable) {
             return Err(malformed("the schedules are not those of the module"));
@@ -74,6 +76,7 @@ impl MountParts {
             timetable: Arc::new(timetable),
             timers: head.timers,
             presence,
+            inbox,
         })
     }
 }

@@ -149,6 +149,7 @@ pub fn word(outcome: &Outcome) -> String {
         Outcome::Mounted { revision, version, .. } => format!("mounted at {revision}, version {version}"),
         Outcome::Done => "done".into(),
         Outcome::Unconnected => "unconnected".into(),
+        Outcome::Delivered(_) => "delivered".into(),
     }
 }
 

@@ -55,7 +55,8 @@ impl Replica {
         let published = machine.view();
         let mut replica = Self { exec, machine, published, index: 0 };
         let (schema, fuel_max) = (schema.encode()?, isx_node::limits::CALL_FUEL);
-        let module = ModuleRecord { code, schema, fuel_max, limits: Limits::default(), config: Vec::new() };
+        let module =
+            ModuleRecord { code, schema, fuel_max, limits: Limits::default(), config: Vec::new(), links: Vec::new() };
         let (module, creator) = (Arc::new(module), Principal::anonymous());
         let create = Request::CreateMount { mount: MOUNT, incarnation: Incarnation(1), module, creator };
         replica.apply(&replica.entry(VecDeque::from([create]))?)?;

@@ -78,6 +78,7 @@ pub fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
         caller: Principal([5; 32]),
         trusted: false,
         session: None,
+        hops: 0,
         place: 0,
         fuel_max: isx_exec::limits::CALL_FUEL_DEFAULT,
     }

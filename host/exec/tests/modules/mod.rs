@@ -129,6 +129,7 @@ pub fn kv_schema() -> Schema {
         tables: vec![table("audit", vec![]), table("bonds", vec![]), table("kv", vec![by_value])],
         reducers,
         queries: ["get", "question", "sum", "z_random"].map(query).to_vec(),
+        links: vec![],
     }
 }
 
@@ -157,6 +158,7 @@ pub fn call<'a>(name: &'a str, arguments: &'a [u8], place: u64) -> Invocation<'a
         caller: CALLER,
         trusted: false,
         session: None,
+        hops: 0,
         place,
         fuel_max: 10_000_000,
     }

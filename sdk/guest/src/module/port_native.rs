@@ -34,6 +34,8 @@ pub trait Port {
     fn time(&self) -> i64;
     /// `context.random`.
     fn random(&self, length: u32) -> Result<Vec<u8>, Fault>;
+    /// `links.send`.
+    fn send(&self, path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Fault>;
     /// `log.write`.
     fn write(&self, level: Level, text: &str);
 }
@@ -127,6 +129,16 @@ pub mod context {
 
     pub fn random(length: u32) -> Result<Vec<u8>, Fault> {
         port().random(length)
+    }
+}
+
+/// As the guest contract.
+pub mod links {
+    use super::port;
+    use crate::module::bindings::isx::module::tables::Fault;
+
+    pub fn send(path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Fault> {
+        port().send(path, reducer, arguments)
     }
 }
 

@@ -4,17 +4,19 @@
 //! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
 //! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change, 4 the session. A hook is a
 //! byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
-//! 6 a due row (name of the table), 7 connect, 8 disconnect.
+//! 6 a due row (name of the table), 7 connect, 8 disconnect, 9 another's table (path, name, event), 10 a reply (path, name).
+//! A link is its path and its reducers, each its name, arguments and answer.
 
 use super::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+    Access, Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table,
+    TableKind,
 };
 use crate::cron::CRON_BYTES_MAX;
 use crate::error::{Code, Error};
 use crate::ids::Span;
 use crate::limits::{
-    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, TABLES_MAX, TYPE_DEPTH_MAX,
-    VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
+    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX,
+    TABLES_MAX, TYPE_DEPTH_MAX, VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
 };
 use crate::types::{Field, Type, Variant};
 use alloc::boxed::Box;
@@ -69,6 +71,8 @@ pub(super) mod code {
     pub(crate) const HOOK_DUE: u8 = 6;
     pub(crate) const HOOK_CONNECT: u8 = 7;
     pub(crate) const HOOK_DISCONNECT: u8 = 8;
+    pub(crate) const HOOK_OTHER_TABLE: u8 = 9;
+    pub(crate) const HOOK_REPLY: u8 = 10;
 }
 
 pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, Error> {
@@ -77,6 +81,7 @@ pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, Error> {
     put_list(&mut content, &schema.tables, put_table);
     put_list(&mut content, &schema.reducers, put_reducer);
     put_list(&mut content, &schema.queries, put_query);
+    put_list(&mut content, &schema.links, put_link);
     if HEADER_BYTES + content.len() > SCHEMA_BYTES_MAX {
         return Err(over("SCHEMA_BYTES_MAX", "declare less in one module"));
     }
@@ -116,6 +121,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Schema, Error> {
         tables: reader.list(TABLES_MAX, "TABLES_MAX", Reader::table)?,
         reducers: reader.list(FUNCTIONS_MAX, "FUNCTIONS_MAX", Reader::reducer)?,
         queries: reader.list(FUNCTIONS_MAX, "FUNCTIONS_MAX", Reader::query)?,
+        links: reader.list(LINKS_MAX, "LINKS_MAX", Reader::link)?,
     };
     reader.end()?;
     Ok(schema)
@@ -295,6 +301,17 @@ fn put_reducer(out: &mut Vec<u8>, reducer: &Reducer) {
             out.push(code::HOOK_DUE);
             put_name(out, table);
         }
+        Some(Hook::OtherTable { path, table, event }) => {
+            out.push(code::HOOK_OTHER_TABLE);
+            put_name(out, path);
+            put_name(out, table);
+            out.push(*event as u8);
+        }
+        Some(Hook::Reply { path, reducer }) => {
+            out.push(code::HOOK_REPLY);
+            put_name(out, path);
+            put_name(out, reducer);
+        }
     }
     put_option(out, reducer.access.as_ref(), |out, access| {
         put_names(out, &access.reads);
@@ -311,6 +328,15 @@ fn put_query(out: &mut Vec<u8>, query: &Query) {
     put_type(out, &query.answer);
     put_option(out, query.error.as_ref(), put_type);
     put_option(out, query.reads.as_deref(), put_names);
+}
+
+fn put_link(out: &mut Vec<u8>, link: &Link) {
+    put_name(out, &link.path);
+    put_list(out, &link.sends, |out, sent| {
+        put_name(out, &sent.name);
+        put_fields(out, &sent.arguments);
+        put_type(out, &sent.answer);
+    });
 }
 
 /// Reads the parts of a schema. Refuses what is not canonical and what is over a limit; the other rules are
@@ -492,6 +518,32 @@ impl<'a> Reader<'a> {
         self.list(TABLES_MAX, "TABLES_MAX", Self::name)
     }
 
+    fn path(&mut self) -> Result<String, Error> {
+        self.text(LINK_PATH_BYTES_MAX, "LINK_PATH_BYTES_MAX")
+    }
+
+    fn event(&mut self) -> Result<RowEvent, Error> {
+        Ok(match self.u8()? {
+            1 => RowEvent::Insert,
+            2 => RowEvent::Update,
+            3 => RowEvent::Delete,
+            _ => return Err(malformed("the schema has a hook on an unknown event")),
+        })
+    }
+
+    pub(super) fn link(&mut self) -> Result<Link, Error> {
+        Ok(Link {
+            path: self.path()?,
+            sends: self.list(FUNCTIONS_MAX, "FUNCTIONS_MAX", |reader| {
+                Ok(Sent {
+                    name: reader.name()?,
+                    arguments: reader.fields(TYPE_DEPTH_MAX)?,
+                    answer: reader.ty(TYPE_DEPTH_MAX)?,
+                })
+            })?,
+        })
+    }
+
     pub(super) fn reducer(&mut self) -> Result<Reducer, Error> {
         Ok(Reducer {
             name: self.name()?,
@@ -502,21 +554,17 @@ impl<'a> Reader<'a> {
             hook: match self.u8()? {
                 code::HOOK_NONE => None,
                 code::HOOK_INIT => Some(Hook::Init),
-                code::HOOK_OWN_TABLE => Some(Hook::OwnTable {
-                    table: self.name()?,
-                    event: match self.u8()? {
-                        1 => RowEvent::Insert,
-                        2 => RowEvent::Update,
-                        3 => RowEvent::Delete,
-                        _ => return Err(malformed("the schema has a hook on an unknown event")),
-                    },
-                }),
+                code::HOOK_OWN_TABLE => Some(Hook::OwnTable { table: self.name()?, event: self.event()? }),
                 code::HOOK_UPGRADE => Some(Hook::Upgrade),
                 code::HOOK_CONNECT => Some(Hook::Connect),
                 code::HOOK_DISCONNECT => Some(Hook::Disconnect),
                 code::HOOK_EVERY => Some(Hook::Schedule(Schedule::Every(Span(self.i64()?)))),
                 code::HOOK_CRON => Some(Hook::Schedule(Schedule::Cron(self.text(CRON_BYTES_MAX, "CRON_BYTES_MAX")?))),
                 code::HOOK_DUE => Some(Hook::Due { table: self.name()? }),
+                code::HOOK_OTHER_TABLE => {
+                    Some(Hook::OtherTable { path: self.path()?, table: self.name()?, event: self.event()? })
+                }
+                code::HOOK_REPLY => Some(Hook::Reply { path: self.path()?, reducer: self.name()? }),
                 _ => return Err(malformed("the schema has an unknown hook")),
             },
             access: self.option(|reader| {

@@ -2,7 +2,8 @@
 
 use super::canonical::{malformed, over};
 use super::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+    Access, Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table,
+    TableKind,
 };
 use crate::codec::{self, fixed_width};
 use crate::cron::Cron;
@@ -10,8 +11,8 @@ use crate::error::Error;
 use crate::ids::Span;
 use crate::key::is_key_type;
 use crate::limits::{
-    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, NAME_BYTES_MAX, SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US, TABLES_MAX,
-    TYPE_DEPTH_MAX, VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
+    FIELDS_MAX, FUNCTIONS_MAX, INDEXES_MAX, LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, SCHEDULE_EVERY_MAX_US,
+    SCHEDULE_EVERY_MIN_US, TABLES_MAX, TYPE_DEPTH_MAX, VALUE_BYTES_MAX, VERSION_TEXT_BYTES_MAX,
 };
 use crate::types::{Field, Type};
 use alloc::format;
@@ -38,6 +39,9 @@ pub(super) fn schema(schema: &Schema) -> Checked {
     ascending(schema.tables.iter().map(|table| &table.name), "the tables")?;
     ascending(schema.reducers.iter().map(|reducer| &reducer.name), "the reducers")?;
     ascending(schema.queries.iter().map(|query| &query.name), "the queries")?;
+    at_most(schema.links.len(), LINKS_MAX, "LINKS_MAX", "the module's links")?;
+    ascending(schema.links.iter().map(|link| &link.path), "the links")?;
+    schema.links.iter().try_for_each(link)?;
     for reducer in &schema.reducers {
         if schema.table(&reducer.name).is_some() || schema.query(&reducer.name).is_some() {
             return Err(shared(&reducer.name));
@@ -351,6 +355,33 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
             self::schedule(&reducer.name, schedule)?;
             takes(reducer, Some((&Type::U64, "how many times of the schedule have passed")))
         }
+        Hook::OtherTable { path, table, event } => {
+            linked(schema, &reducer.name, path)?;
+            member_name(table, "table")?;
+            let rows = if *event == RowEvent::Update { 2 } else { 1 };
+            let (name, row) = (&reducer.name, reducer.arguments.first().map(|argument| &argument.ty));
+            let alike = reducer.arguments.iter().all(|argument| Some(&argument.ty) == row);
+            match row {
+                Some(Type::Struct(_)) if alike && reducer.arguments.len() == rows => Ok(()),
+                _ => Err(malformed(format!(
+                    "hook `{name}` takes {} of table `{table}` as a struct and nothing else",
+                    if rows == 2 { "the old and the new row" } else { "one row" }
+                ))),
+            }
+        }
+        Hook::Reply { path, reducer: to } => {
+            let name = &reducer.name;
+            let sent = linked(schema, name, path)?.sent(to).ok_or_else(|| {
+                malformed(format!("hook `{name}` hears of calls of `{to}`, which are not sent to {path}: declare them"))
+            })?;
+            match reducer.arguments.as_slice() {
+                [number, reply] if number.ty == Type::U64 && reply.ty == Sent::reply(&sent.answer) => Ok(()),
+                _ => Err(malformed(format!(
+                    "hook `{name}` takes the number of the call, a u64, and the reply of one that answers {}",
+                    sent.answer
+                ))),
+            }
+        }
         Hook::OwnTable { table, event } => {
             let table = table_of(schema, reducer, table)?;
             let happens = match table.kind {
@@ -383,6 +414,35 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
             }
         }
     }
+}
+
+fn linked<'a>(schema: &'a Schema, hook: &str, path: &str) -> Result<&'a Link, Error> {
+    let missing = || malformed(format!("hook `{hook}` is on {path}, which the module has no link to"));
+    schema.link(path).ok_or_else(missing)
+}
+
+fn link(link: &Link) -> Checked {
+    let path = &link.path;
+    if path.len() > LINK_PATH_BYTES_MAX {
+        return Err(over(
+            "LINK_PATH_BYTES_MAX",
+            &format!("link to a shorter path than the one that begins `{path:.32}`"),
+        ));
+    }
+    let mut names = path.split('/');
+    let rooted = names.next() == Some("");
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name != "."
+            && name != ".."
+            && !name.contains(|letter: char| letter.is_control() || letter == ':')
+    };
+    if !rooted || path.matches('/').count() < 2 || !names.all(is_name) {
+        return Err(malformed(format!("the link `{path}` is no path of a mount: write it as in `/self/hello`")));
+    }
+    at_most(link.sends.len(), FUNCTIONS_MAX, "FUNCTIONS_MAX", &format!("the reducers of link {path}"))?;
+    ascending(link.sends.iter().map(|sent| &sent.name), &format!("the reducers of link {path}"))?;
+    link.sends.iter().try_for_each(|sent| function(&sent.name, &sent.arguments, &sent.answer, None))
 }
 
 /// Checks that a hook takes nothing, or this.

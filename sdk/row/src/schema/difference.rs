@@ -1,6 +1,6 @@
 //! What a new schema changes for the data and the callers of an old one.
 
-use super::{Column, Index, Query, Reducer, Schema, Table};
+use super::{Column, Index, Link, Query, Reducer, Schema, Table};
 use crate::types::{Field, Type};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -82,6 +82,7 @@ impl Schema {
         compare(&mut found, &self.tables, &new.tables);
         compare(&mut found, &self.reducers, &new.reducers);
         compare(&mut found, &self.queries, &new.queries);
+        compare(&mut found, &self.links, &new.links);
         found
     }
 }
@@ -319,6 +320,28 @@ impl Item for Query {
         self.function().differences(&new.function(), item, found);
         if self.reads != new.reads {
             found.push(changed(item.into(), "what it may read differs".into(), Effect::Kept));
+        }
+    }
+}
+
+impl Item for Link {
+    const KIND: &'static str = "link";
+    const GONE: Effect = Effect::Kept;
+
+    fn name(&self) -> &str {
+        &self.path
+    }
+
+    fn shape(&self) -> String {
+        match self.sends.is_empty() {
+            true => String::new(),
+            false => format!(" to {}", self.sends.iter().map(|sent| sent.name.as_str()).collect::<Vec<_>>().join(", ")),
+        }
+    }
+
+    fn differences(&self, new: &Self, item: &str, found: &mut Vec<Difference>) {
+        if self.sends != new.sends {
+            found.push(changed(item.into(), "what is sent there differs".into(), Effect::Kept));
         }
     }
 }

@@ -24,13 +24,22 @@
 //! assert_eq!(BYTES[..4], *b"isxr");
 //! ```
 
+mod desc;
+
+pub use desc::{
+    AccessDesc, ColumnDesc, FillDesc, HookDesc, IndexDesc, LinkDesc, ModuleDesc, QueryDesc, RecordDesc, ReducerDesc,
+    SentDesc, TableDesc,
+};
+
 use super::canonical::{Reader, code, malformed, over};
-use super::{IndexKind, RowEvent, Schema, TableKind};
+use super::{Hook, Link, Schema};
 use crate::cron::CRON_BYTES_MAX;
 use crate::desc::{FieldDesc, TypeDesc};
 use crate::error::Error;
-use crate::limits::{NAME_BYTES_MAX, SCHEMA_BYTES_MAX, VERSION_TEXT_BYTES_MAX};
+use crate::limits::{LINK_PATH_BYTES_MAX, NAME_BYTES_MAX, SCHEMA_BYTES_MAX, VERSION_TEXT_BYTES_MAX};
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The name of the custom section.
 pub const SECTION: &str = "isx:schema";
@@ -41,161 +50,8 @@ const MODULE: u8 = 1;
 const TABLE: u8 = 2;
 const REDUCER: u8 = 3;
 const QUERY: u8 = 4;
+const LINK: u8 = 5;
 const HEADER_BYTES: usize = 14;
-
-/// What a record describes.
-#[derive(Clone, Copy, Debug)]
-pub enum RecordDesc {
-    /// The module itself: one record a module.
-    Module(ModuleDesc),
-    /// A table.
-    Table(TableDesc),
-    /// A reducer.
-    Reducer(ReducerDesc),
-    /// A query.
-    Query(QueryDesc),
-}
-
-/// The head of a [`Schema`].
-#[derive(Clone, Copy, Debug)]
-pub struct ModuleDesc {
-    /// The module's name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// Whether any principal may reach it.
-    pub public: bool,
-}
-
-/// A [`super::Table`].
-#[derive(Clone, Copy, Debug)]
-pub struct TableDesc {
-    /// The name.
-    pub name: &'static str,
-    /// How long its rows live.
-    pub kind: TableKind,
-    /// Whether callers that reach the module may read it.
-    pub public: bool,
-    /// The version written into its rows.
-    pub version: u16,
-    /// The columns in the order of the encoding.
-    pub columns: &'static [ColumnDesc],
-    /// Columns of the primary key, by position.
-    pub primary_key: &'static [u16],
-    /// The column that is numbered.
-    pub auto_inc: Option<u16>,
-    /// Secondary indexes, in any order.
-    pub indexes: &'static [IndexDesc],
-}
-
-/// A [`super::Column`].
-#[derive(Clone, Copy, Debug)]
-pub struct ColumnDesc {
-    /// The name.
-    pub name: &'static str,
-    /// The type.
-    pub ty: &'static TypeDesc,
-    /// What it holds where nobody writes it.
-    pub default: Option<FillDesc>,
-    /// The table version that introduced it.
-    pub since: u16,
-}
-
-/// A [`super::Fill`].
-#[derive(Clone, Copy, Debug)]
-pub enum FillDesc {
-    /// The standalone encoding of a value: `&5u64.to_le_bytes()`, `"text".as_bytes()`, `&[0]` for none.
-    Value(&'static [u8]),
-    /// The log time of the insert.
-    Created,
-    /// The log time of the last change.
-    Updated,
-    /// The session whose call inserted the row.
-    Session,
-}
-
-/// A [`super::Index`].
-#[derive(Clone, Copy, Debug)]
-pub struct IndexDesc {
-    /// The name.
-    pub name: &'static str,
-    /// Its columns, by position.
-    pub columns: &'static [u16],
-    /// How it is kept.
-    pub kind: IndexKind,
-    /// Whether two rows may share a key.
-    pub unique: bool,
-}
-
-/// A [`super::Hook`].
-#[derive(Clone, Copy, Debug)]
-pub enum HookDesc {
-    /// The mount was created.
-    Init,
-    /// A row of the own table changed.
-    OwnTable(&'static str, RowEvent),
-    /// The mount got this module in the place of another.
-    Upgrade,
-    /// A session began.
-    Connect,
-    /// A session ended.
-    Disconnect,
-    /// A time of a schedule came, this many microseconds after the one before.
-    Every(i64),
-    /// A time of a calendar came.
-    Cron(&'static str),
-    /// A row of the own table became due.
-    Due(&'static str),
-}
-
-/// A [`super::Access`]; the lists in any order.
-#[derive(Clone, Copy, Debug)]
-pub struct AccessDesc {
-    /// Tables it reads.
-    pub reads: &'static [&'static str],
-    /// Tables it inserts into.
-    pub inserts: &'static [&'static str],
-    /// Tables it updates.
-    pub updates: &'static [&'static str],
-    /// Tables it deletes from.
-    pub deletes: &'static [&'static str],
-}
-
-/// A [`super::Reducer`].
-#[derive(Clone, Copy, Debug)]
-pub struct ReducerDesc {
-    /// The name.
-    pub name: &'static str,
-    /// Whether any principal that reaches the module may call it.
-    pub public: bool,
-    /// The arguments.
-    pub arguments: &'static [FieldDesc],
-    /// The answer.
-    pub answer: &'static TypeDesc,
-    /// The module's own error; `None` if it refuses with texts only.
-    pub error: Option<&'static TypeDesc>,
-    /// The event that runs it.
-    pub hook: Option<HookDesc>,
-    /// What it may touch; `None`: every own table.
-    pub access: Option<AccessDesc>,
-}
-
-/// A [`super::Query`].
-#[derive(Clone, Copy, Debug)]
-pub struct QueryDesc {
-    /// The name.
-    pub name: &'static str,
-    /// Whether any principal that reaches the module may call it.
-    pub public: bool,
-    /// The arguments.
-    pub arguments: &'static [FieldDesc],
-    /// The answer.
-    pub answer: &'static TypeDesc,
-    /// The module's own error; `None` if it refuses with texts only.
-    pub error: Option<&'static TypeDesc>,
-    /// Tables it reads, in any order; `None`: every own table.
-    pub reads: Option<&'static [&'static str]>,
-}
 
 /// The bytes of the record: the `N` of [`bytes`].
 ///
@@ -221,6 +77,7 @@ pub const fn bytes<const N: usize>(desc: &RecordDesc) -> [u8; N] {
         RecordDesc::Table(_) => TABLE,
         RecordDesc::Reducer(_) => REDUCER,
         RecordDesc::Query(_) => QUERY,
+        RecordDesc::Link(_) => LINK,
     });
     sink.u32(N - HEADER_BYTES);
     sink.u32(0);
@@ -285,6 +142,10 @@ impl Sink<'_> {
 
     const fn name(&mut self, name: &str) {
         self.text(name, NAME_BYTES_MAX);
+    }
+
+    const fn path(&mut self, path: &str) {
+        self.text(path, LINK_PATH_BYTES_MAX);
     }
 
     const fn positions(&mut self, positions: &[u16]) {
@@ -398,6 +259,17 @@ impl Sink<'_> {
                     self.names(reads);
                 }
             }
+            RecordDesc::Link(link) => {
+                self.path(link.path);
+                self.count(link.sends.len());
+                let mut index = 0;
+                while index < link.sends.len() {
+                    self.name(link.sends[index].name);
+                    self.fields(link.sends[index].arguments);
+                    self.ty(link.sends[index].answer);
+                    index += 1;
+                }
+            }
         }
     }
 
@@ -478,6 +350,17 @@ impl Sink<'_> {
                 self.u8(code::HOOK_DUE);
                 self.name(table);
             }
+            Some(HookDesc::OtherTable(path, table, event)) => {
+                self.u8(code::HOOK_OTHER_TABLE);
+                self.path(path);
+                self.name(table);
+                self.u8(event as u8);
+            }
+            Some(HookDesc::Reply(path, reducer)) => {
+                self.u8(code::HOOK_REPLY);
+                self.path(path);
+                self.name(reducer);
+            }
         }
         self.flag(reducer.access.is_some());
         if let Some(access) = &reducer.access {
@@ -555,6 +438,10 @@ pub(super) fn lift(section: &[u8]) -> Result<Schema, Error> {
                 query.reads.iter_mut().for_each(|tables| tables.sort());
                 schema.queries.push(query);
             }
+            LINK => {
+                let link = content.link()?;
+                merge(&mut schema.links, link);
+            }
             kind => return Err(malformed(format!("the section has a record of kind {kind}, which is unknown"))),
         }
         content.end()?;
@@ -565,7 +452,27 @@ pub(super) fn lift(section: &[u8]) -> Result<Schema, Error> {
     schema.tables.sort_by(|a, b| a.name.cmp(&b.name));
     schema.reducers.sort_by(|a, b| a.name.cmp(&b.name));
     schema.queries.sort_by(|a, b| a.name.cmp(&b.name));
+    // A hook names its path itself: that is a link too.
+    for reducer in &schema.reducers {
+        if let Some(Hook::OtherTable { path, .. } | Hook::Reply { path, .. }) = &reducer.hook {
+            merge(&mut schema.links, Link { path: String::clone(path), sends: Vec::new() });
+        }
+    }
+    schema.links.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(schema)
+}
+
+/// Adds a link, or what it sends to the one of the same path.
+fn merge(links: &mut Vec<Link>, link: Link) {
+    let place = links.iter().position(|other| other.path == link.path).unwrap_or(links.len());
+    let Link { path, sends } = link;
+    if place == links.len() {
+        links.push(Link { path, sends: Vec::new() });
+    }
+    if let Some(link) = links.get_mut(place) {
+        link.sends.extend(sends);
+        link.sends.sort_by(|a, b| a.name.cmp(&b.name));
+    }
 }
 
 /// Takes one record off the reader: its kind and content.

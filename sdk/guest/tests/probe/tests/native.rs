@@ -48,6 +48,7 @@ impl Both {
             caller,
             trusted: false,
             session: self.session,
+            hops: 0,
             place: 0,
             fuel_max: isx_exec::limits::CALL_FUEL_MAX,
         };

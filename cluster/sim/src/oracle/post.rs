@@ -1,0 +1,64 @@
+//! Messages between mounts: in a sound world nothing stays on its way, what was given was taken once, and every call that was
+//! sent was answered once.
+
+use crate::client::{GIVER, TAKER};
+use crate::world::World;
+use isx_cluster::twin::Twin;
+use isx_cluster::{QueryCall, View};
+use isx_raft::MOUNTS;
+use isx_row::{MountId, Principal, Signature, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a healed world may take to deliver what waits.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Waits until everything that was sent is settled, and adds it up.
+pub(crate) async fn check(world: &Arc<World>) {
+    let end = world.executor.now() + WITHIN;
+    let view = loop {
+        let view = world.up().first().and_then(|index| world.raft(*index)).and_then(|raft| raft.view(MOUNTS).ok());
+        match view {
+            Some(view) if !view.has_outgoing() => break view,
+            _ if world.executor.now() >= end => {
+                let left = view.map(|view| view.outgoing(8, 0).len());
+                return world.findings.report("post", format_args!("{left:?} mounts wait for messages"));
+            }
+            _ => world.sleep(Duration::from_millis(100)).await,
+        }
+    };
+    let (given, taken) = (total(&view, GIVER, "given"), total(&view, TAKER, "given"));
+    if given.wrapping_add(taken) != 0 {
+        world.findings.report("post", format_args!("{} was given, {taken} was taken", given.wrapping_neg()));
+    }
+    let answered = total(&view, GIVER, "answered");
+    // The first message says what the giver listens to.
+    let sent = sent(&view, GIVER, TAKER).saturating_sub(1);
+    if (answered, total(&view, GIVER, "refused")) != (sent, 0) {
+        world.findings.report("post", format_args!("{sent} calls were sent, {answered} were answered"));
+    }
+    let heard = total(&view, GIVER, "heard").wrapping_add(total(&view, GIVER, "changed"));
+    let told = self::sent(&view, TAKER, GIVER);
+    if heard != told {
+        world.findings.report("post", format_args!("of {told} changes {heard} were heard"));
+    }
+}
+
+fn sent(view: &View, from: MountId, to: MountId) -> u64 {
+    view.mount(&from).map_or(0, |mount| mount.database().sent(&to))
+}
+
+fn total(view: &View, mount: MountId, key: &str) -> u64 {
+    let call = QueryCall {
+        name: "total".into(),
+        signature: Signature::ANY,
+        principal: Principal([9; 32]),
+        trusted: true,
+        payload: Twin::arguments("total", &[Value::String(key.into())]),
+    };
+    let answer = view.mount(&mount).and_then(|mount| mount.query(&Twin::default(), &call).ok());
+    match answer.and_then(|answer| Twin::answer("total", &answer).ok()) {
+        Some(Value::U64(total)) => total,
+        _ => 0,
+    }
+}

@@ -1,0 +1,480 @@
+//! What a database keeps of other mounts, beside the module's tables: the mounts it is linked to, those that listen to its
+//! tables, and the messages that wait to be delivered to them.
+//!
+//! These are tables as any other, under names that no module can give, with ids behind those that were there when the first
+//! of it was needed. So a message leaves with the transaction that sends it or not at all, and snapshots, changes, hashes
+//! and the account cover it. A message has a number, from 1 for each mount it goes to and without gaps, which its row has
+//! until it is settled.
+
+use crate::database::Database;
+use crate::limits::{HOPS_MAX, OUTBOX_MESSAGES_MAX};
+use crate::packed::Row;
+use crate::plan::{Plan, TableId};
+use crate::scan::Scan;
+use crate::transaction::Transaction;
+use isx_row::codec::Layout;
+use isx_row::limits::LINKS_MAX;
+use isx_row::schema::{Column, RowEvent, Table, TableKind};
+use isx_row::{Code, Error, MountId, Signature, Type, key};
+use std::borrow::BorrowMut;
+use std::ops::Bound;
+use std::sync::{Arc, LazyLock};
+
+/// A mount that a module is linked to, as it was when the module was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The path that the module has for it.
+    pub path: String,
+    /// The mount.
+    pub mount: MountId,
+    /// Whether who published the module holds a reference of the mount's owner: then private members answer to it.
+    pub trusted: bool,
+}
+
+/// A hook of another mount that hears of changes in a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The table.
+    pub table: String,
+    /// The event.
+    pub event: RowEvent,
+    /// The mount that listens.
+    pub mount: MountId,
+    /// Its hook.
+    pub hook: String,
+    /// How many columns of a row it knows: the first ones.
+    pub columns: u16,
+}
+
+/// What a mount tells another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it is.
+    pub kind: MessageKind,
+    /// The path under which the sender knows the receiver; for [`MessageKind::Rows`] none.
+    pub path: String,
+    /// The reducer or hook; for [`MessageKind::Listen`] none.
+    pub name: String,
+    /// As the sender knows the reducer.
+    pub signature: Signature,
+    /// The arguments; for [`MessageKind::Listen`] what [`Listener::list`] makes.
+    pub payload: Vec<u8>,
+    /// Whether private members answer to it.
+    pub trusted: bool,
+    /// How many messages one after the other led to it, itself included.
+    pub hops: u8,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MessageKind {
+    /// A call of a reducer.
+    Call = 1,
+    /// Rows for a hook that listens.
+    Rows = 2,
+    /// The hooks of the sender that listen from now on, in the place of those before.
+    Listen = 3,
+}
+
+impl MessageKind {
+    /// The kind with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Call, Self::Rows, Self::Listen].into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// The tables, in the order of their ids.
+const NAMES: [&str; 4] = [".link", ".listener", ".outbox", ".outlet"];
+const LINK: usize = 0;
+const LISTENER: usize = 1;
+const OUTBOX: usize = 2;
+const OUTLET: usize = 3;
+
+/// A table of the system with the layout of its rows.
+struct Kept {
+    table: Table,
+    layout: Layout,
+}
+
+static TABLES: LazyLock<[Kept; 4]> = LazyLock::new(|| {
+    let text = |name| (name, Type::String);
+    let mount = |name| (name, Type::Uuid);
+    [
+        kept(NAMES[LINK], &[text("path"), mount("mount"), ("trusted", Type::Bool)], &[0]),
+        kept(
+            NAMES[LISTENER],
+            &[text("table"), ("event", Type::U8), mount("mount"), text("hook"), ("columns", Type::U16)],
+            &[0, 1, 2, 3],
+        ),
+        kept(
+            NAMES[OUTBOX],
+            &[
+                mount("to"),
+                ("number", Type::U64),
+                ("kind", Type::U8),
+                text("path"),
+                text("name"),
+                ("signature", Type::Uuid),
+                ("payload", Type::Bytes),
+                ("trusted", Type::Bool),
+                ("hops", Type::U8),
+            ],
+            &[0, 1],
+        ),
+        kept(NAMES[OUTLET], &[mount("to"), ("last", Type::U64)], &[0]),
+    ]
+});
+
+fn kept(name: &str, columns: &[(&str, Type)], primary_key: &[u16]) -> Kept {
+    let column = |(name, ty): &(&str, Type)| Column { name: (*name).into(), ty: ty.clone(), default: None, since: 1 };
+    let table = Table {
+        name: name.into(),
+        kind: TableKind::Durable,
+        public: false,
+        version: 1,
+        columns: columns.iter().map(column).collect(),
+        primary_key: primary_key.to_vec(),
+        auto_inc: None,
+        indexes: Vec::new(),
+    };
+    Kept { layout: table.layout(1), table }
+}
+
+/// The declaration of a table of the system.
+pub(crate) fn table(name: &str) -> Option<&'static Table> {
+    TABLES.iter().map(|kept| &kept.table).find(|table| table.name == name)
+}
+
+/// A row of one of the tables, from the standalone encodings of its columns.
+fn row(table: usize, members: &[&[u8]]) -> Result<Vec<u8>, Error> {
+    TABLES[table].layout.assemble(1, members).map_err(Error::from)
+}
+
+/// Reads the columns of a stored row.
+struct Columns<'a>(&'static Layout, &'a Row);
+
+impl Columns<'_> {
+    fn of(table: usize, row: &Row) -> Columns<'_> {
+        Columns(&TABLES[table].layout, row)
+    }
+
+    fn bytes(&self, column: usize) -> &[u8] {
+        self.0.member(self.1, column).unwrap_or_default()
+    }
+
+    fn text(&self, column: usize) -> String {
+        String::from_utf8_lossy(self.bytes(column)).into_owned()
+    }
+
+    fn array<const N: usize>(&self, column: usize) -> [u8; N] {
+        self.bytes(column).first_chunk().copied().unwrap_or([0; N])
+    }
+
+    fn u64(&self, column: usize) -> u64 {
+        u64::from_le_bytes(self.array(column))
+    }
+
+    fn u8(&self, column: usize) -> u8 {
+        u8::from_le_bytes(self.array(column))
+    }
+
+    fn flag(&self, column: usize) -> bool {
+        self.u8(column) == 1
+    }
+
+    fn listener(&self) -> Option<Listener> {
+        let event = match self.u8(1) {
+            1 => RowEvent::Insert,
+            2 => RowEvent::Update,
+            3 => RowEvent::Delete,
+            _ => return None,
+        };
+        let columns = u16::from_le_bytes(self.array(4));
+        Some(Listener { table: self.text(0), event, mount: MountId(self.array(2)), hook: self.text(3), columns })
+    }
+
+    fn message(&self) -> Option<Message> {
+        Some(Message {
+            kind: MessageKind::from_number(self.u8(2))?,
+            path: self.text(3),
+            name: self.text(4),
+            signature: Signature(self.array(5)),
+            payload: self.bytes(6).to_vec(),
+            trusted: self.flag(7),
+            hops: self.u8(8),
+        })
+    }
+}
+
+impl Listener {
+    fn row(&self) -> Result<Vec<u8>, Error> {
+        let columns = self.columns.to_le_bytes();
+        row(LISTENER, &[self.table.as_bytes(), &[self.event as u8], &self.mount.0, self.hook.as_bytes(), &columns])
+    }
+
+    /// A list of listeners as a message carries it: each its row, with a length before it (u32, little-endian).
+    ///
+    /// # Errors
+    /// `limit` when one is too long.
+    pub fn list(listeners: &[Self]) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        for listener in listeners {
+            let row = listener.row()?;
+            bytes.extend_from_slice(&(row.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&row);
+        }
+        Ok(bytes)
+    }
+
+    /// Reads what [`Listener::list`] made.
+    ///
+    /// # Errors
+    /// `malformed` for anything else.
+    pub fn read_list(bytes: &[u8]) -> Result<Vec<Self>, Error> {
+        let malformed = || Error::new(Code::Malformed, "not a list of listeners");
+        let mut reader = crate::reader::Reader::new(bytes);
+        let mut listeners = Vec::new();
+        while !reader.is_empty() {
+            let row = reader.block(isx_row::limits::VALUE_BYTES_MAX).ok_or_else(malformed)?;
+            TABLES[LISTENER].layout.validate(row).map_err(|_| malformed())?;
+            listeners.push(Columns::of(LISTENER, &Row::new(row)).listener().ok_or_else(malformed)?);
+        }
+        Ok(listeners)
+    }
+}
+
+impl Database {
+    /// The same root with the tables of the system, which it may have already.
+    ///
+    /// # Errors
+    /// `limit` when there is no id left for them.
+    pub fn with_post(&self) -> Result<Self, Error> {
+        if self.post(OUTBOX).is_some() {
+            return Ok(self.clone());
+        }
+        let present = self.plan.tables.iter().map(|plan| plan.table.name.as_str());
+        let plan = Plan::new(Arc::clone(&self.plan.schema), present.chain(NAMES))?;
+        let mut tables = self.tables.clone();
+        tables.extend(plan.tables.iter().skip(tables.len()).map(crate::table::TableState::new));
+        Ok(Self { plan: Arc::new(plan), tables, usage: self.usage, limits: self.limits })
+    }
+
+    /// Whether a table is one of the system's, which no function and no subscriber sees.
+    pub fn is_post(&self, table: TableId) -> bool {
+        self.table_schema(table).is_some_and(|table| self::table(&table.name).is_some())
+    }
+
+    fn post(&self, table: usize) -> Option<TableId> {
+        self.table(NAMES.get(table)?)
+    }
+
+    /// The mount that a path stands for.
+    pub fn linked(&self, path: &str) -> Option<Linked> {
+        let row = self.get(self.post(LINK)?, &keys(&[(&Type::String, path.as_bytes())])?).ok()??;
+        let columns = Columns::of(LINK, &row);
+        Some(Linked { path: columns.text(0), mount: MountId(columns.array(1)), trusted: columns.flag(2) })
+    }
+
+    /// Who listens to the tables.
+    pub fn listeners(&self) -> Vec<Listener> {
+        let Some((_, state)) = self.post(LISTENER).and_then(|table| self.parts(table).ok()) else { return Vec::new() };
+        state.rows.values().filter_map(|row| Columns::of(LISTENER, row).listener()).collect()
+    }
+
+    /// The number of messages that are not settled.
+    pub fn outbox_len(&self) -> u64 {
+        self.post(OUTBOX).and_then(|table| self.row_count(table)).unwrap_or(0)
+    }
+
+    /// How many messages were ever sent to a mount.
+    pub fn sent(&self, to: &MountId) -> u64 {
+        let key = keys(&[(&Type::Uuid, &to.0)]).unwrap_or_default();
+        let row = self.post(OUTLET).and_then(|outlet| self.get(outlet, &key).ok().flatten());
+        row.map_or(0, |row| Columns::of(OUTLET, &row).u64(1))
+    }
+
+    /// Whether a mount has yet to hear what listens to it. Costs time in proportion to the messages.
+    pub fn is_telling(&self) -> bool {
+        let state = self.post(OUTBOX).and_then(|table| self.parts(table).ok()).map(|(_, state)| state);
+        let is_listen = |row: &Row| Columns::of(OUTBOX, row).u8(2) == MessageKind::Listen as u8;
+        state.is_some_and(|state| state.rows.values().any(is_listen))
+    }
+
+    /// The oldest messages that are not settled, in the order of their numbers: one at least for each mount they go to, and
+    /// otherwise at most so many, and so many bytes.
+    pub fn outbox(&self, count_max: usize, bytes_max: usize) -> Vec<(MountId, u64, Message)> {
+        let Some((_, state)) = self.post(OUTBOX).and_then(|table| self.parts(table).ok()) else { return Vec::new() };
+        let mut found = Vec::new();
+        let mut from: Bound<Vec<u8>> = Bound::Unbounded;
+        loop {
+            let mut to = None;
+            let (mut count, mut bytes) = (0_usize, 0_usize);
+            let mut full = false;
+            for (_, row) in state.rows.range::<_, [u8]>((from.as_ref().map(Vec::as_slice), Bound::Unbounded)) {
+                let columns = Columns::of(OUTBOX, row);
+                let goes = MountId(columns.array(0));
+                if to.replace(goes) != Some(goes) {
+                    (count, bytes) = (0, 0);
+                }
+                (count, bytes) = (count + 1, bytes + row.len());
+                full = count > 1 && (count > count_max || bytes > bytes_max);
+                if full {
+                    break;
+                }
+                found.extend(columns.message().map(|message| (goes, columns.u64(1), message)));
+            }
+            // On to the mount after this one.
+            let last = to.filter(|_| full).and_then(|to| keys(&[(&Type::Uuid, &to.0), (&Type::U64, &[u8::MAX; 8])]));
+            match last {
+                Some(last) => from = Bound::Excluded(last),
+                None => return found,
+            }
+        }
+    }
+
+    /// The arguments of a hook that knows the first columns of these rows of a table.
+    ///
+    /// # Errors
+    /// `not_found` for a table that is not there, `malformed` when it has not so many columns.
+    pub fn hook_arguments(&self, table: TableId, columns: u16, rows: &[&[u8]]) -> Result<Vec<u8>, Error> {
+        let table = self.table_schema(table).ok_or_else(|| crate::plan::no_table(table))?;
+        let known = table.columns.get(..usize::from(columns));
+        let known =
+            known.ok_or_else(|| Error::new(Code::Malformed, format!("table {}: so many columns", table.name)))?;
+        let (whole, part) = (table.layout(table.version), Layout::new(known.iter().map(|column| &column.ty)));
+        let cut = |row: &&[u8]| {
+            let members: Option<Vec<&[u8]>> = (0..known.len()).map(|column| whole.member(row, column)).collect();
+            part.assemble(0, &members.unwrap_or_default()).map_err(Error::from)
+        };
+        let rows: Vec<Vec<u8>> = rows.iter().map(cut).collect::<Result<_, _>>()?;
+        let fixed = known.iter().all(|column| isx_row::codec::fixed_width(&column.ty).is_some());
+        Ok(isx_row::schema::hook_arguments(fixed, &rows.iter().map(Vec::as_slice).collect::<Vec<_>>()))
+    }
+}
+
+impl<D: BorrowMut<Database>> Transaction<D> {
+    /// Puts a message into the outbox; gives its number.
+    ///
+    /// # Errors
+    /// `limit` when the outbox or the database is full, the message too large or led to by too many.
+    pub fn send(&mut self, to: &MountId, message: &Message) -> Result<u64, Error> {
+        if message.hops > HOPS_MAX {
+            return Err(Error::new(
+                Code::Limit,
+                format!("messages led to messages more than HOPS_MAX ({HOPS_MAX}) times"),
+            ));
+        }
+        if self.database().outbox_len() >= OUTBOX_MESSAGES_MAX {
+            let text = format!(
+                "the outbox is full: OUTBOX_MESSAGES_MAX ({OUTBOX_MESSAGES_MAX}) messages wait to be delivered"
+            );
+            return Err(Error::new(Code::Limit, text));
+        }
+        let (outbox, outlet) = (self.post(OUTBOX)?, self.post(OUTLET)?);
+        let number = self.database().sent(to).saturating_add(1);
+        let counted = row(OUTLET, &[&to.0, &number.to_le_bytes()])?;
+        match number {
+            1 => drop(self.insert(outlet, &counted)?),
+            _ => drop(self.update(outlet, &counted)?),
+        }
+        let Message { kind, path, name, signature, payload, trusted, hops } = message;
+        let members: [&[u8]; 9] = [
+            &to.0,
+            &number.to_le_bytes(),
+            &[*kind as u8],
+            path.as_bytes(),
+            name.as_bytes(),
+            &signature.0,
+            payload,
+            &[u8::from(*trusted)],
+            &[*hops],
+        ];
+        self.insert(outbox, &row(OUTBOX, &members)?)?;
+        Ok(number)
+    }
+
+    /// Tells a mount of a change in a table: the row that came or went, or the old and the new one.
+    ///
+    /// # Errors
+    /// As [`Transaction::send`].
+    pub fn tell(&mut self, listener: &Listener, table: TableId, rows: &[&[u8]], hops: u8) -> Result<u64, Error> {
+        let message = Message {
+            kind: MessageKind::Rows,
+            path: String::new(),
+            name: listener.hook.clone(),
+            signature: Signature::ANY,
+            payload: self.database().hook_arguments(table, listener.columns, rows)?,
+            trusted: false,
+            hops,
+        };
+        self.send(&listener.mount, &message)
+    }
+
+    /// Takes a message out of the outbox; none when it is not there.
+    ///
+    /// # Errors
+    /// `limit` when the transaction is too large.
+    pub fn settle(&mut self, to: &MountId, number: u64) -> Result<Option<Message>, Error> {
+        let Some(outbox) = self.database().post(OUTBOX) else { return Ok(None) };
+        let key = keys(&[(&Type::Uuid, &to.0), (&Type::U64, &number.to_le_bytes())]).unwrap_or_default();
+        match self.delete(outbox, &key) {
+            Ok(row) => Ok(Columns::of(OUTBOX, &row).message()),
+            Err(error) if error.code == Code::NoRow => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the mounts that paths stand for in the place of those before.
+    ///
+    /// # Errors
+    /// `limit` when the database is full.
+    pub fn set_links(&mut self, links: &[Linked]) -> Result<(), Error> {
+        let table = self.post(LINK)?;
+        self.clear(table, |_| true)?;
+        for Linked { path, mount, trusted } in links.iter().take(LINKS_MAX) {
+            self.insert(table, &row(LINK, &[path.as_bytes(), &mount.0, &[u8::from(*trusted)]])?)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the hooks of a mount that listen in the place of those before.
+    ///
+    /// # Errors
+    /// `limit` when the database is full.
+    pub fn set_listeners(&mut self, mount: &MountId, listeners: &[Listener]) -> Result<(), Error> {
+        let table = self.post(LISTENER)?;
+        self.clear(table, |row| Columns::of(LISTENER, row).array(2) == mount.0)?;
+        for listener in listeners {
+            self.insert(table, &listener.row()?)?;
+        }
+        Ok(())
+    }
+
+    fn post(&self, table: usize) -> Result<TableId, Error> {
+        let missing = || Error::new(Code::Fatal, "the mount keeps no post");
+        self.database().post(table).ok_or_else(missing)
+    }
+
+    /// Deletes the rows of one of the system's tables for which `goes`; they are few.
+    fn clear(&mut self, table: TableId, goes: impl Fn(&Row) -> bool) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let chunk = self.scan(&Scan::all(table), after.as_ref(), usize::MAX, usize::MAX)?;
+            for (key, _) in chunk.rows.iter().filter(|(_, row)| goes(row)) {
+                self.delete(table, key)?;
+            }
+            after = chunk.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The key of these columns; none when it is too long.
+fn keys(columns: &[(&Type, &[u8])]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    columns.iter().try_for_each(|(ty, member)| key::append(ty, member, &mut bytes)).ok()?;
+    Some(bytes)
+}

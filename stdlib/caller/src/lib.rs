@@ -1,0 +1,111 @@
+//! Sends calls to `hello`, hears what became of them, and counts every greeting there, whoever made it.
+//!
+//! Both modules are transactions of their own: a greeting is there before it is heard of. Each is heard of once and in
+//! order, through restarts too.
+
+use isx::{Error, QueryContext, ReducerContext, Reply};
+
+isx::module!(public);
+
+/// What is sent to `hello`.
+#[isx::send("/self/hello")]
+pub trait Hello {
+    /// Greets; answers the number of the greeting.
+    fn greet(name: String) -> u64;
+}
+
+/// A greeting, as far as it matters here: the first columns of the table.
+#[derive(isx::Typed, Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Its number.
+    pub id: u64,
+    /// Who is greeted.
+    pub name: String,
+}
+
+/// What has happened so far: one row.
+#[isx::table(public)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Always 0.
+    #[primary_key]
+    pub id: u8,
+    /// Calls sent.
+    pub sent: u64,
+    /// Of them, answered.
+    pub answered: u64,
+    /// Of them, refused.
+    pub refused: u64,
+    /// Greetings heard of, those of others too.
+    pub heard: u64,
+    /// The number of the greeting heard of last: as many as were heard of, if none was missed or came twice.
+    pub last: u64,
+}
+
+/// Sends a greeting; answers the number of the call.
+#[isx::reducer(public)]
+fn greet(ctx: &ReducerContext, name: String) -> Result<u64, Error> {
+    let number = Hello::greet(ctx, name)?;
+    counting(ctx, |count| count.sent += 1)?;
+    Ok(number)
+}
+
+/// Hears what became of a greeting that was sent.
+#[isx::reducer(on = "/self/hello:greet.reply")]
+fn greeted(ctx: &ReducerContext, number: u64, reply: Reply<u64>) -> Result<(), Error> {
+    match reply {
+        Reply::Answered(_) => counting(ctx, |count| count.answered += 1),
+        Reply::Refused(error) => {
+            isx::log!(info, "greeting {number} was refused: {error}");
+            counting(ctx, |count| count.refused += 1)
+        }
+    }
+}
+
+/// Hears of a greeting.
+#[isx::reducer(on = "/self/hello:greeting.insert")]
+fn heard(ctx: &ReducerContext, row: Greeting) -> Result<(), Error> {
+    counting(ctx, |count| {
+        count.heard += 1;
+        count.last = row.id;
+    })
+}
+
+/// What has happened so far.
+#[isx::query(public)]
+fn count(ctx: &QueryContext) -> Result<Totals, Error> {
+    Ok(ctx.db.totals().get(&0)?.unwrap_or_default())
+}
+
+fn counting(ctx: &ReducerContext, change: impl FnOnce(&mut Totals)) -> Result<(), Error> {
+    let counts = ctx.db.totals();
+    match counts.get(&0)? {
+        Some(mut count) => {
+            change(&mut count);
+            counts.update(&count)
+        }
+        None => {
+            let mut count = Totals::default();
+            change(&mut count);
+            counts.insert(count).map(drop)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isx_testing::{Module, Refused};
+
+    #[test]
+    fn a_greeting_is_sent_with_the_call_that_sends_it() -> Result<(), Refused> {
+        let mut module = Module::new();
+        assert_eq!(module.call(greet, ("ada".into(),))?, 1);
+        assert_eq!(module.call(greet, ("bob".into(),))?, 2);
+        let sent: Vec<_> = module.sent().into_iter().map(|sent| (sent.path, sent.reducer, sent.number)).collect();
+        assert_eq!(sent, [("/self/hello".into(), "greet".into(), 1), ("/self/hello".into(), "greet".into(), 2)]);
+        assert_eq!(module.query(count, ())?.sent, 2);
+        assert!(module.sent().is_empty());
+        Ok(())
+    }
+}
