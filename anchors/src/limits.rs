@@ -18,7 +18,7 @@ pub const HOME_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes an anchor counts for beside its name, cell and plan: what it costs in memory.
 pub const ANCHOR_BYTES: u64 = 256;
 /// Bytes of the plan of a mount that is being created; larger is refused.
-pub const PLAN_BYTES_MAX: usize = 4 * 1024;
+pub const PLAN_BYTES_MAX: usize = 32 * 1024;
 /// Entries in one page of a listing; a larger page is cut.
 pub const PAGE_MAX: usize = 256;
 /// Changes kept for watchers; older are dropped, and a watcher behind them lists again.

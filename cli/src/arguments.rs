@@ -89,7 +89,13 @@ pub enum Verb {
     Bindings(Bindings),
     /// Call a reducer
     #[command(after_help = examples::CALL)]
-    Call(Call),
+    Call {
+        #[command(flatten)]
+        call: Call,
+        /// Try it and tell what it would do: the answer, the rows it would change; nothing is done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Ask a query
     #[command(after_help = examples::QUERY)]
     Query(Call),
@@ -412,6 +418,7 @@ pub enum Language {
 
 /// `isx call` and `isx query`.
 #[derive(Args)]
+#[group(skip)]
 pub struct Call {
     /// The mount's path, or a module of the project
     pub path: String,

@@ -1,6 +1,7 @@
 //! The verbs that use a mount: call, query, rows, watch PATH:table.
 
 use crate::arguments::Call as Arguments;
+use crate::dry_run::dry_run;
 use crate::json::{fields_name, members_to_json, to_json};
 use crate::names::walk;
 use crate::show::Show;
@@ -18,9 +19,10 @@ use serde_json::{Value as Json, json};
 use std::time::Duration;
 
 /// A function as its schema says it.
-struct Function<'a> {
+pub struct Function<'a> {
     arguments: &'a [Field],
-    answer: &'a Type,
+    /// What it answers.
+    pub answer: &'a Type,
     error: Option<&'a Type>,
     signature: Signature,
 }
@@ -44,11 +46,22 @@ pub enum Kind {
 }
 
 /// `isx call` and `isx query`: a name that is the other kind is refused with the right verb.
-pub async fn call(host: &HostStub, arguments: &Arguments, kind: Kind, within: Duration, show: Show) -> Result<()> {
+///
+/// A call that is dry is tried and not made.
+pub async fn call(
+    host: &HostStub,
+    arguments: &Arguments,
+    (kind, dry): (Kind, bool),
+    within: Duration,
+    show: Show,
+) -> Result<()> {
     let (path, name) = (arguments.path.as_str(), arguments.function.as_str());
     let schema = schema(host, path).await?;
     let function = function(&schema, path, name, kind)?;
     let payload = payload(&function, name, &arguments.arguments)?;
+    if dry {
+        return dry_run(host, (path, name), (&schema, &function), payload, show).await;
+    }
     let object = walk(host, path).await?.object().await?;
     let delivery = Delivery { within: Some(within), ..Delivery::default() };
     let answer = object
@@ -72,7 +85,7 @@ pub async fn call(host: &HostStub, arguments: &Arguments, kind: Kind, within: Du
 }
 
 /// The module's own error, as its schema says it.
-fn own_error(function: &Function<'_>, detail: &[u8]) -> Result<String> {
+pub fn own_error(function: &Function<'_>, detail: &[u8]) -> Result<String> {
     let ty = function.error.context("the module answered an error that its schema does not have")?;
     let fields = [Field { name: "error".into(), ty: ty.clone() }];
     let (_, values) = decode_record(&fields, detail)?;
@@ -117,18 +130,27 @@ fn payload(function: &Function<'_>, name: &str, words: &[String]) -> Result<Vec<
     Ok(encode_record(0, function.arguments, &values)?)
 }
 
-fn table<'a>(schema: &'a Schema, path: &str, name: &str) -> Result<&'a Table> {
+/// A table of a mount's schema.
+///
+/// # Errors
+/// `not_found`, naming those that are there.
+pub fn table<'a>(schema: &'a Schema, path: &str, name: &str) -> Result<&'a Table> {
     schema.table(name).ok_or_else(|| {
         let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
         Error::new(Code::NotFound, format!("{path} has no table {name}; it has {}", names.join(", "))).into()
     })
 }
 
-fn fields(table: &Table) -> Vec<Field> {
+/// The columns of a table.
+pub fn fields(table: &Table) -> Vec<Field> {
     table.columns.iter().map(|column| Field { name: column.name.clone(), ty: column.ty.clone() }).collect()
 }
 
-fn row(fields: &[Field], bytes: &[u8]) -> Result<Json> {
+/// A row in JSON.
+///
+/// # Errors
+/// Of bytes that are no such row.
+pub fn row(fields: &[Field], bytes: &[u8]) -> Result<Json> {
     let (_, values) = decode_record(fields, bytes)?;
     Ok(members_to_json(fields, &values))
 }

@@ -25,6 +25,7 @@ examples! {
     INSPECT: "isx inspect ./chat.wasm", "isx inspect /self/chat";
     CALL: "isx call chat send hi",
         "isx call /self/tally add apples 3",
+        "isx call chat send hi --dry-run",
         "isx call chat send @letter.txt",
         "isx call chat send - --within 5s",
         "isx call chat send '\"@ada\"'",

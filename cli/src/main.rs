@@ -15,6 +15,7 @@ mod calls;
 mod contexts;
 mod dev;
 mod doctor;
+mod dry_run;
 mod examples;
 mod executor;
 mod failure;
@@ -154,8 +155,10 @@ async fn with_host(
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
         Verb::Bindings(arguments) => bindings::of_mount(host, &arguments, show).await,
-        Verb::Call(call) => calls::call(host, &call, calls::Kind::Reducer, global.within, show).await,
-        Verb::Query(call) => calls::call(host, &call, calls::Kind::Query, global.within, show).await,
+        Verb::Call { call, dry_run } => {
+            calls::call(host, &call, (calls::Kind::Reducer, dry_run), global.within, show).await
+        }
+        Verb::Query(call) => calls::call(host, &call, (calls::Kind::Query, false), global.within, show).await,
         Verb::Rows { target, limit } => {
             let (path, table) = names::member(&target);
             let table = table.with_context(|| format!("say PATH:table, for example {path}:rows"))?;

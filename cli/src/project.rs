@@ -190,7 +190,7 @@ impl Project {
     /// `not_found` for a word that is neither a path nor a module of the project.
     pub fn resolve(project: Option<&Self>, verb: &mut Verb) -> Result<()> {
         match verb {
-            Verb::Call(Call { path, .. })
+            Verb::Call { call: Call { path, .. }, .. }
             | Verb::Query(Call { path, .. })
             | Verb::Rows { target: path, .. }
             | Verb::Watch { target: path, .. }

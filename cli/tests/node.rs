@@ -39,6 +39,27 @@ fn what_was_acknowledged_survives_a_kill() {
     assert_eq!(stage.ended(), 0, "{}", stage.node_log());
 }
 
+#[test]
+fn a_dry_run_tells_what_a_call_would_do_and_does_nothing() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    stage.say(&["publish", &guest("tally").to_string_lossy()]);
+    stage.say(&["call", "/self/tally", "add", "a", "40"]);
+    let tried = stage.say(&["call", "/self/tally", "add", "a", "2", "--dry-run"]);
+    assert_eq!(tried.code, 0, "{}", tried.stderr);
+    let lines: Vec<&str> = tried.stdout.lines().collect();
+    assert_eq!(lines[0], "would answer 42");
+    assert_eq!(lines[1], r#"~ counter {"count":"40","key":"a"} -> {"count":"42","key":"a"}"#);
+    assert!(lines[2].starts_with("~ sum ") && lines[3].starts_with("nothing was done"), "{}", tried.stdout);
+    assert_eq!(stage.say(&["query", "/self/tally", "total"]).stdout.trim(), "40");
+    let tried = stage.say(&["call", "/self/tally", "add", "b", "1", "--dry-run", "--json"]);
+    assert!(tried.stdout.contains(r#""old":null"#) && tried.stdout.contains(r#""dry_run":true"#), "{}", tried.stdout);
+    let refused = stage.say(&["call", "/self/tally", "remove", "a", "41", "--dry-run"]);
+    assert_eq!(refused.code, 125);
+    assert!(refused.stderr.contains("would be refused: there are 40, fewer than 41"), "{}", refused.stderr);
+    assert_eq!(stage.say(&["query", "/self/tally", "total"]).stdout.trim(), "40");
+}
+
 /// What a query of `probe` answers, asked until it is as wanted.
 fn until(stage: &Stage, query: &str, wanted: impl Fn(&str) -> bool) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);

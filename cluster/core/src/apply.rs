@@ -202,9 +202,10 @@ impl<'a> Run<'a> {
                 return self.create(group, place, (*mount, *incarnation, *creator), module);
             }
             Request::DropMount { mount } => {
-                let had = group.mounts.contains_key(mount);
+                let had = group.mounts.get(mount).map(|slot| Arc::clone(&slot.mount));
                 let outcome = group.drop_mount(*mount, self.time);
-                if had && !group.mounts.contains_key(mount) {
+                if let Some(had) = had.filter(|_| !group.mounts.contains_key(mount)) {
+                    post::forget(group, &had);
                     self.effects.dropped.push(*mount);
                 }
                 outcome
@@ -217,8 +218,8 @@ impl<'a> Run<'a> {
                 return self.connect(group, place, mount, (*session, *principal));
             }
             Request::Disconnect { mount, session } => return self.disconnect(group, place, mount, *session),
-            Request::Deliver { from, to, number, done_below, message } => {
-                return self.deliver(group, place, (*from, *to), (*number, *done_below), message);
+            Request::Deliver { from, incarnation, to, number, done_below, message } => {
+                return self.deliver(group, place, ((*from, *incarnation), *to), (*number, *done_below), message);
             }
             Request::Settle { mount, to, number, answer } => {
                 return self.settle(group, place, (*mount, *to, *number), answer);

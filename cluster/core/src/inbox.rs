@@ -2,20 +2,21 @@
 //! answered.
 //!
 //! A message is taken once and in order: the next number runs, one that ran before is answered as it was then, any other
-//! waits for those before it. Nothing of a sender that was heard once is forgotten, so a late copy never runs again.
+//! waits for those before it. Nothing of a sender that was heard once is forgotten while that is there, so a late copy never
+//! runs again.
 
 use crate::limits::{INBOX_ANSWERS_BYTES_MAX, INBOX_SENDERS_MAX, OUTCOME_BYTES_MAX};
 use crate::outcome::Outcome;
 use imbl::OrdMap;
 use isx_anchors::sum::DigestSum;
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes};
-use isx_row::{Code, Error, MountId};
+use isx_row::{Code, Error, Incarnation, MountId};
 
 /// The inbox of a mount.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inbox {
-    /// The last number heard of each.
-    last: OrdMap<MountId, u64>,
+    /// The last number heard of each, in its present incarnation.
+    last: OrdMap<MountId, (Incarnation, u64)>,
     answers: OrdMap<(MountId, u64), Vec<u8>>,
     /// Bytes of `answers`.
     bytes: usize,
@@ -33,7 +34,7 @@ pub(crate) enum Arrival {
 /// A part of an inbox in the format of snapshots and of the state hash.
 #[derive(Clone)]
 pub(crate) enum InboxRecord {
-    Last(MountId, u64),
+    Last(MountId, Incarnation, u64),
     Answer(MountId, u64, Vec<u8>),
 }
 
@@ -42,8 +43,22 @@ impl Inbox {
     ///
     /// # Errors
     /// `conflict` for a message before whose turn it is, `gone` for one that was settled, `busy` at a bound.
-    pub(crate) fn admit(&mut self, from: MountId, number: u64, done_below: u64) -> Result<Arrival, Error> {
-        let last = self.last.get(&from).copied();
+    pub(crate) fn admit(
+        &mut self,
+        (from, incarnation): (MountId, Incarnation),
+        number: u64,
+        done_below: u64,
+    ) -> Result<Arrival, Error> {
+        let gone = |text: String| Err(Error::new(Code::Gone, text));
+        let last = match self.last.get(&from).copied() {
+            Some((known, _)) if known > incarnation => return gone("the sender has begun anew since".into()),
+            // It begins anew, and with it its numbers.
+            Some((known, _)) if known < incarnation => {
+                self.forget(from);
+                None
+            }
+            known => known.map(|(_, last)| last),
+        };
         let settled: Vec<u64> =
             self.answers.range((from, 0)..(from, done_below)).map(|((_, number), _)| *number).collect();
         settled.into_iter().for_each(|number| self.set_answer(from, number, None));
@@ -56,18 +71,28 @@ impl Inbox {
             Some(last) if number == last.saturating_add(1) => Ok(Arrival::Next),
             Some(last) if number <= last => match self.answers.get(&(from, number)) {
                 Some(answer) => Ok(Arrival::Answered(answer.clone())),
-                None => Err(Error::new(Code::Gone, format!("message {number} was answered and settled"))),
+                None => gone(format!("message {number} was answered and settled")),
             },
             _ => Err(Error::new(Code::Conflict, format!("message {number} comes before its turn"))),
         }
     }
 
-    /// Notes what the next message of a sender was answered.
-    pub(crate) fn answer(&mut self, from: MountId, number: u64, outcome: &Outcome) {
-        if let Some(last) = self.last.insert(from, number) {
-            self.sum.remove(&InboxRecord::Last(from, last).to_wire());
+    /// Forgets a sender that is no more.
+    pub(crate) fn forget(&mut self, from: MountId) {
+        if let Some((incarnation, last)) = self.last.remove(&from) {
+            self.sum.remove(&InboxRecord::Last(from, incarnation, last).to_wire());
         }
-        self.sum.add(&InboxRecord::Last(from, number).to_wire());
+        let answers: Vec<u64> =
+            self.answers.range((from, 0)..=(from, u64::MAX)).map(|((_, number), _)| *number).collect();
+        answers.into_iter().for_each(|number| self.set_answer(from, number, None));
+    }
+
+    /// Notes what the next message of a sender was answered.
+    pub(crate) fn answer(&mut self, (from, incarnation): (MountId, Incarnation), number: u64, outcome: &Outcome) {
+        if let Some((known, last)) = self.last.insert(from, (incarnation, number)) {
+            self.sum.remove(&InboxRecord::Last(from, known, last).to_wire());
+        }
+        self.sum.add(&InboxRecord::Last(from, incarnation, number).to_wire());
         let whole = outcome.to_wire();
         let kept = if self.bytes + whole.len() <= INBOX_ANSWERS_BYTES_MAX { whole } else { outcome.kept() };
         self.set_answer(from, number, Some(kept));
@@ -92,7 +117,8 @@ impl Inbox {
 
     /// The inbox as canonical records, in the order in which [`Inbox::restore`] takes them.
     pub(crate) fn records(&self) -> impl Iterator<Item = InboxRecord> + use<> {
-        let last = self.last.clone().into_iter().map(|(from, number)| InboxRecord::Last(from, number));
+        let last = self.last.clone().into_iter();
+        let last = last.map(|(from, (incarnation, number))| InboxRecord::Last(from, incarnation, number));
         let answers = self.answers.clone().into_iter();
         last.chain(answers.map(|((from, number), answer)| InboxRecord::Answer(from, number, answer)))
     }
@@ -103,13 +129,13 @@ impl Inbox {
     /// `Canonical` when it does not fit those before.
     pub(crate) fn restore(&mut self, record: InboxRecord) -> Result<(), WireError> {
         let follows = match &record {
-            InboxRecord::Last(from, _) => {
+            InboxRecord::Last(from, ..) => {
                 self.answers.is_empty()
                     && self.last.len() < INBOX_SENDERS_MAX
                     && self.last.get_max().is_none_or(|(last, _)| last < from)
             }
             InboxRecord::Answer(from, number, _) => {
-                self.last.get(from).is_some_and(|last| number <= last)
+                self.last.get(from).is_some_and(|(_, last)| number <= last)
                     && self.answers.get_max().is_none_or(|(last, _)| *last < (*from, *number))
             }
         };
@@ -117,9 +143,9 @@ impl Inbox {
             return Err(WireError::Canonical("a record of an inbox is out of order"));
         }
         match record {
-            InboxRecord::Last(from, number) => {
-                self.sum.add(&InboxRecord::Last(from, number).to_wire());
-                self.last.insert(from, number);
+            InboxRecord::Last(from, incarnation, number) => {
+                self.sum.add(&InboxRecord::Last(from, incarnation, number).to_wire());
+                self.last.insert(from, (incarnation, number));
             }
             InboxRecord::Answer(from, number, answer) => self.set_answer(from, number, Some(answer)),
         }
@@ -130,9 +156,10 @@ impl Inbox {
 impl Wire for InboxRecord {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Last(from, number) => {
+            Self::Last(from, incarnation, number) => {
                 out.push(1);
                 from.put(out);
+                incarnation.put(out);
                 number.put(out);
             }
             Self::Answer(from, number, answer) => {
@@ -146,7 +173,7 @@ impl Wire for InboxRecord {
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(match u8::take(reader)? {
-            1 => Self::Last(Wire::take(reader)?, Wire::take(reader)?),
+            1 => Self::Last(Wire::take(reader)?, Wire::take(reader)?, Wire::take(reader)?),
             2 => {
                 let (from, number) = (Wire::take(reader)?, Wire::take(reader)?);
                 Self::Answer(from, number, reader.bytes(OUTCOME_BYTES_MAX, "OUTCOME_BYTES_MAX")?.to_vec())

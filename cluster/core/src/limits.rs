@@ -1,7 +1,7 @@
 //! Limits of the replicated machine. Each has a unit and says what happens at it.
 
 use isx_row::Span;
-use isx_row::limits::{SESSION_WINDOW, VALUE_BYTES_MAX};
+use isx_row::limits::{LINK_PATH_BYTES_MAX, LINKS_MAX, SESSION_WINDOW, VALUE_BYTES_MAX};
 
 /// Bytes of an encoded entry that holds calls; a batch ends before it, a larger entry is refused.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
@@ -87,7 +87,10 @@ pub const OUTCOME_BYTES_MAX: usize = VALUE_BYTES_MAX + 8 * 1024;
 
 const _: () = assert!(REQUEST_BYTES_MAX + 1024 < ENTRY_BYTES_MAX);
 const _: () = assert!(VALUE_BYTES_MAX + LOCATORS_MAX * (LOCATOR_BYTES_MAX + 4) + 1024 < REQUEST_BYTES_MAX);
-const _: () = assert!(MOUNT_SCHEMA_BYTES_MAX + MOUNT_CONFIG_BYTES_MAX + 1024 < REQUEST_BYTES_MAX);
+/// Bytes of the links of a module, as requests and plans have them.
+pub const LINKS_BYTES_MAX: usize = LINKS_MAX * (LINK_PATH_BYTES_MAX + 24);
+
+const _: () = assert!(MOUNT_SCHEMA_BYTES_MAX + MOUNT_CONFIG_BYTES_MAX + LINKS_BYTES_MAX + 1024 < REQUEST_BYTES_MAX);
 // A session whose window is full fits, so that forgetting others always makes room for the one that calls.
 const _: () = assert!(SESSION_WINDOW as usize <= ANSWERS_MAX);
 // Who is forgotten for idleness is too old to be taken for new.

@@ -148,10 +148,12 @@ impl Mount {
         self.timetable.next(&self.timers, &self.database)
     }
 
-    /// Counts a committed transaction and keeps its changes; gives them, if there are any.
+    /// Counts a committed transaction and keeps its changes; gives them, if there are any that subscribers may see.
     pub(crate) fn commit(&mut self, time: Time, changes: isx_store::Changes) -> Option<Arc<Transaction>> {
         self.revision = self.revision.next();
         self.changed = time;
+        // What waits to be delivered is no subscriber's.
+        let changes = changes.without(|table| self.database.is_post(table));
         if changes.is_empty() {
             return None;
         }

@@ -98,6 +98,8 @@ pub enum Request {
     Deliver {
         /// The mount that sent it.
         from: MountId,
+        /// Its incarnation: in another one its numbers begin anew.
+        incarnation: Incarnation,
         /// The mount it is for.
         to: MountId,
         /// Its number among what was sent there.
@@ -316,9 +318,10 @@ impl Wire for Request {
                 mount.put(out);
                 session.put(out);
             }
-            Self::Deliver { from, to, number, done_below, message } => {
+            Self::Deliver { from, incarnation, to, number, done_below, message } => {
                 out.push(14);
                 from.put(out);
+                incarnation.put(out);
                 to.put(out);
                 number.put(out);
                 done_below.put(out);
@@ -368,12 +371,12 @@ impl Wire for Request {
             },
             13 => Self::Disconnect { mount: Wire::take(reader)?, session: Wire::take(reader)? },
             14 => {
-                let (from, to) = (Wire::take(reader)?, Wire::take(reader)?);
+                let (from, incarnation, to) = (Wire::take(reader)?, Wire::take(reader)?, Wire::take(reader)?);
                 let (number, done_below) = (Wire::take(reader)?, Wire::take(reader)?);
                 if done_below > number {
                     return Err(WireError::Canonical("a message that is settled is sent"));
                 }
-                Self::Deliver { from, to, number, done_below, message: Box::new(take_message(reader)?) }
+                Self::Deliver { from, incarnation, to, number, done_below, message: Box::new(take_message(reader)?) }
             }
             15 => Self::Settle {
                 mount: Wire::take(reader)?,

@@ -3,12 +3,12 @@
 use crate::group::{Content, Group, Member};
 use crate::mount::Mount;
 use crate::presence::Connected;
-use crate::request::ModuleRecord;
+use crate::request::{ModuleRecord, ReducerCall};
 use crate::ring::Resume;
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
 use isx_row::{Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, ExecutionId, Executor, Invocation, Message};
+use isx_store::{Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Message};
 use std::sync::Arc;
 
 /// A version of a group's state. A clone is free. Dropping the last view of an old version costs time in proportion to
@@ -29,6 +29,8 @@ pub struct MountView<'a> {
 pub struct Outgoing {
     /// Who sent it.
     pub from: MountId,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
     /// Whom it is for.
     pub to: MountId,
     /// Its number among what was sent there.
@@ -117,7 +119,7 @@ impl View {
                     _ => number,
                 };
                 first = Some((to, done_below));
-                all.push(Outgoing { from: mount.id, to, number, done_below, message });
+                all.push(Outgoing { from: mount.id, incarnation: mount.incarnation, to, number, done_below, message });
             }
         }
         all
@@ -263,6 +265,17 @@ impl<'a> MountView<'a> {
         } else {
             Resume::Reset(self.mount.revision)
         }
+    }
+
+    /// What a call of a reducer does to this version, at this time and with this randomness; the version stays as it is.
+    ///
+    /// # Errors
+    /// [`Hold`] when it can not be executed here and now.
+    pub fn dry_run(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<Executed, Hold> {
+        let mut database = self.mount.database.clone();
+        let invocation = self.mount.invocation(call, 0);
+        let mut executed = executor.execute(&self.mount.module.code, &mut database, entry, &[invocation])?;
+        Ok(executed.swap_remove(0))
     }
 
     /// Runs a query on this version.

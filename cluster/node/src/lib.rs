@@ -19,6 +19,7 @@
 
 mod anchor;
 mod blobs;
+mod dry_run;
 mod follow;
 mod gate;
 mod host;

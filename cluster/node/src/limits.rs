@@ -41,6 +41,8 @@ pub const SESSIONS_PER_OBJECT_MAX: usize = 8;
 /// Fuel of one call where the mount's limits say nothing.
 pub const CALL_FUEL: u64 = 1_000_000_000;
 
+// The plan of a mount that is being made carries its links.
+const _: () = assert!(isx_cluster::limits::LINKS_BYTES_MAX + 1024 < isx_anchors::limits::PLAN_BYTES_MAX);
 const _: () = assert!(CALL_WITHIN.as_secs() <= CALL_WITHIN_MAX.as_secs());
 const _: () = assert!(LOG_PART_LINES_MAX * 64 + LOG_BYTES_MAX / 4 < isx_row::limits::VALUE_BYTES_MAX);
 const _: () = assert!(FOLLOW_PART_BYTES_MAX < isx_row::limits::VALUE_BYTES_MAX);

@@ -1,17 +1,18 @@
 //! The administration of a mount, for those with the owner's rights.
 
 use crate::shared::{Shared, Who, mount_in, unexpected};
-use crate::{links, saga};
+use crate::{dry_run, links, saga};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
-use isx_cluster::{Outcome, Request, View};
+use isx_cluster::{Outcome, ReducerCall, Request, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
-use isx_iface::module::{Description, LogPart, Rows};
+use isx_iface::module::{Description, DryRun, LogPart, Rows};
 use isx_iface::{Module, ModuleStub, serve_module};
+use isx_port::Lane;
 use isx_raft::Consistency;
-use isx_row::{Bytes, Code, ContentHash, Error};
-use isx_store::{Position, Scan};
+use isx_row::{Bytes, Code, ContentHash, Error, Time};
+use isx_store::{EntryContext, Position, Scan};
 use std::sync::Arc;
 
 /// The administration of a mount for a caller.
@@ -72,8 +73,10 @@ impl Module for Administration {
         let view = self.view().await?;
         let mount = mount_in(&view, &self.binding.mount)?;
         let database = mount.database();
-        let id =
-            database.table(&table).ok_or_else(|| Error::new(Code::NotFound, format!("table {table} is not found")))?;
+        let id = database
+            .table(&table)
+            .filter(|id| !database.is_post(*id))
+            .ok_or_else(|| Error::new(Code::NotFound, format!("table {table} is not found")))?;
         let count = (limit as usize).clamp(1, PAGE_COUNT_MAX);
         let after = after.map(|Bytes(bytes)| Position::from_bytes(bytes));
         let chunk = database.scan(&Scan::all(id), after.as_ref(), count, PAGE_BYTES_MAX)?;
@@ -98,6 +101,21 @@ impl Module for Administration {
             (self.shared.clone(), crate::shared::group(self.binding.group), self.binding.mount);
         let is_there = move || shared.raft.view(group).is_ok_and(|view| view.mount(&mount).is_some());
         Ok(self.shared.logs.follow(self.binding.mount, after.unwrap_or(0), is_there))
+    }
+
+    async fn dry_run(&self, reducer: String, arguments: Bytes) -> Result<DryRun, Error> {
+        let view = self.view().await?;
+        let (shared, id, principal) = (self.shared.clone(), self.binding.mount, self.who.principal);
+        let mut seed = [0; 32];
+        shared.ports.entropy.fill(&mut seed);
+        let time = view.time().max(Time(shared.ports.clock.wall().unix_us));
+        let lane = Lane::Query(u64::from(self.binding.group.0));
+        let run = move || {
+            let mount = mount_in(&view, &id)?;
+            let call = ReducerCall { principal, trusted: true, ..ReducerCall::new(id, reducer, arguments.0) };
+            dry_run::dry_run(&mount, &*shared.exec, &call, &EntryContext { time, seed })
+        };
+        self.shared.on(lane, run).await
     }
 
     async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {

@@ -65,10 +65,17 @@ pub const FIRE_PAUSE: Duration = Duration::from_millis(10);
 pub const FIRES_MAX: usize = 256;
 
 /// Messages from one mount to another that are delivered at once; the next follow when these are settled.
-pub const DELIVER_MAX: usize = 256;
+pub const DELIVER_EACH_MAX: usize = 64;
 /// Bytes of them.
-pub const DELIVER_BYTES_MAX: usize = 1024 * 1024;
-/// How long messages wait that could not be delivered, because another node leads or the group is held.
+pub const DELIVER_EACH_BYTES_MAX: usize = 512 * 1024;
+/// Messages of all mounts that are delivered at once.
+pub const DELIVER_MAX: usize = 1024;
+/// Bytes of them: callers share the queue.
+pub const DELIVER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a delivery waits for its outcome; then it is made again.
+pub const DELIVER_WITHIN: Duration = Duration::from_secs(30);
+/// How long messages wait that could not be delivered, because another node leads, the group is held or the receiver is
+/// full.
 pub const DELIVER_AGAIN: Duration = Duration::from_millis(250);
 
 /// How often a leader shows itself.

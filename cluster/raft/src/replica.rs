@@ -383,7 +383,10 @@ impl Shared {
 /// How much of the state an entry may have replaced, in calls and changes. What is no call may have given up a table or an
 /// index with all its rows.
 fn replaced(entry: &Entry, effects: &Effects) -> usize {
-    match entry.records.iter().all(|record| matches!(record.request, Request::Call(_))) {
+    let changes_little = |record: &isx_cluster::Record| {
+        matches!(record.request, Request::Call(_) | Request::Deliver { .. } | Request::Settle { .. })
+    };
+    match entry.records.iter().all(changes_little) {
         true => entry.records.len() + effects.changes_count(),
         false => usize::MAX,
     }

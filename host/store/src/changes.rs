@@ -52,6 +52,14 @@ impl Changes {
         self.rows.is_empty() && self.counters.is_empty()
     }
 
+    /// These changes without those of some tables.
+    #[must_use]
+    pub fn without(mut self, tables: impl Fn(TableId) -> bool) -> Self {
+        self.rows.retain(|change| !tables(change.table));
+        self.counters.retain(|(table, _)| !tables(*table));
+        self
+    }
+
     /// The number of changed rows.
     pub fn len(&self) -> usize {
         self.rows.len()

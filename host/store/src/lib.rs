@@ -82,7 +82,7 @@ pub use executor::{Cause, EntryContext, Executed, ExecutionId, Executor, Hold, I
 pub use manifest::{ChunkRecord, Manifest};
 pub use packed::{Key, Row};
 pub use plan::{IndexId, TableId};
-pub use post::{Linked, Listener, Message, MessageKind};
+pub use post::{Linked, Listener, Message, MessageKind, event_of};
 pub use restore::Restore;
 pub use scan::{Chunk, Direction, Position, Scan};
 pub use snapshot::{Snapshot, SnapshotChunk};

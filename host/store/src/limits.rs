@@ -21,8 +21,12 @@ pub const TRANSACTION_CHANGES_MAX: usize = 256 * 1024;
 /// Bytes of encoded changes; larger are refused before they are decoded.
 pub const CHANGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Messages of a mount that wait to be delivered; a call that would send more is refused with `limit`.
-pub const OUTBOX_MESSAGES_MAX: u64 = 64 * 1024;
+/// Messages of a mount that wait to be delivered to one other; a call that would send more is refused with `limit`.
+pub const OUTBOX_MESSAGES_MAX: u64 = 16 * 1024;
+/// Bytes of them, beside what the database may hold.
+pub const OUTBOX_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Hooks of other mounts that hear of changes in a mount's tables; more are refused.
+pub const LISTENERS_MAX: u64 = 256;
 /// Messages, and calls that are passed on, one after the other that one call may lead to; more are refused: it goes round
 /// in circles.
 pub const HOPS_MAX: u8 = 16;

@@ -37,6 +37,8 @@ pub(crate) struct TablePlan {
     pub(crate) indexes: Vec<IndexPlan>,
     pub(crate) auto_inc: Option<AutoInc>,
     pub(crate) stamps: Vec<Stamp>,
+    /// Whether it is one of [`crate::post`], whose bounds are its own.
+    pub(crate) is_post: bool,
 }
 
 /// An index made ready.
@@ -158,7 +160,8 @@ impl TablePlan {
         }
         let auto_inc = table.auto_inc.map(|position| AutoInc::new(&table, position)).transpose()?;
         let stamps = stamps(&table, layouts.last().map(|(_, layout)| layout));
-        Ok(Self { id, layouts, primary, indexes, auto_inc, stamps, table })
+        let is_post = post::table(&table.name).is_some();
+        Ok(Self { id, layouts, primary, indexes, auto_inc, stamps, is_post, table })
     }
 
     /// A checked row of the present version as it is stored with these stamps: in the place of `old`, or as a new one.

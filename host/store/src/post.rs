@@ -7,7 +7,7 @@
 //! until it is settled.
 
 use crate::database::Database;
-use crate::limits::{HOPS_MAX, OUTBOX_MESSAGES_MAX};
+use crate::limits::{HOPS_MAX, LISTENERS_MAX, OUTBOX_BYTES_MAX, OUTBOX_MESSAGES_MAX};
 use crate::packed::Row;
 use crate::plan::{Plan, TableId};
 use crate::scan::Scan;
@@ -51,7 +51,8 @@ pub struct Listener {
 pub struct Message {
     /// What it is.
     pub kind: MessageKind,
-    /// The path under which the sender knows the receiver; for [`MessageKind::Rows`] none.
+    /// The path under which the sender knows the receiver; for [`MessageKind::Rows`] table and event, as
+    /// [`Listener::event`] has them; for [`MessageKind::Listen`] none.
     pub path: String,
     /// The reducer or hook; for [`MessageKind::Listen`] none.
     pub name: String,
@@ -122,7 +123,7 @@ static TABLES: LazyLock<[Kept; 4]> = LazyLock::new(|| {
             ],
             &[0, 1],
         ),
-        kept(NAMES[OUTLET], &[mount("to"), ("last", Type::U64)], &[0]),
+        kept(NAMES[OUTLET], &[mount("to"), ("last", Type::U64), ("waiting", Type::U64), ("bytes", Type::U64)], &[0]),
     ]
 });
 
@@ -149,6 +150,17 @@ pub(crate) fn table(name: &str) -> Option<&'static Table> {
 /// A row of one of the tables, from the standalone encodings of its columns.
 fn row(table: usize, members: &[&[u8]]) -> Result<Vec<u8>, Error> {
     TABLES[table].layout.assemble(1, members).map_err(Error::from)
+}
+
+/// What was sent to a mount.
+#[derive(Clone, Copy, Default)]
+struct Outlet {
+    /// The last number.
+    last: u64,
+    /// Messages that are not settled.
+    waiting: u64,
+    /// Bytes of them.
+    bytes: u64,
 }
 
 /// Reads the columns of a stored row.
@@ -208,6 +220,11 @@ impl Columns<'_> {
 }
 
 impl Listener {
+    /// Table and event in one word.
+    pub fn event(&self) -> String {
+        event_of(&self.table, self.event)
+    }
+
     fn row(&self) -> Result<Vec<u8>, Error> {
         let columns = self.columns.to_le_bytes();
         row(LISTENER, &[self.table.as_bytes(), &[self.event as u8], &self.mount.0, self.hook.as_bytes(), &columns])
@@ -262,7 +279,12 @@ impl Database {
 
     /// Whether a table is one of the system's, which no function and no subscriber sees.
     pub fn is_post(&self, table: TableId) -> bool {
-        self.table_schema(table).is_some_and(|table| self::table(&table.name).is_some())
+        self.plan.table(table).is_ok_and(|plan| plan.is_post)
+    }
+
+    /// Whether a table is the outbox: each row that comes is a message.
+    pub fn is_outbox(&self, table: TableId) -> bool {
+        self.post(OUTBOX) == Some(table)
     }
 
     fn post(&self, table: usize) -> Option<TableId> {
@@ -289,9 +311,22 @@ impl Database {
 
     /// How many messages were ever sent to a mount.
     pub fn sent(&self, to: &MountId) -> u64 {
-        let key = keys(&[(&Type::Uuid, &to.0)]).unwrap_or_default();
-        let row = self.post(OUTLET).and_then(|outlet| self.get(outlet, &key).ok().flatten());
-        row.map_or(0, |row| Columns::of(OUTLET, &row).u64(1))
+        self.outlet(to).last
+    }
+
+    /// The mounts that messages were ever sent to.
+    pub fn receivers(&self) -> Vec<MountId> {
+        let Some((_, state)) = self.post(OUTLET).and_then(|table| self.parts(table).ok()) else { return Vec::new() };
+        state.rows.values().map(|row| MountId(Columns::of(OUTLET, row).array(0))).collect()
+    }
+
+    fn outlet(&self, to: &MountId) -> Outlet {
+        let row = self.post(OUTLET).zip(keys(&[(&Type::Uuid, &to.0)]));
+        let row = row.and_then(|(outlet, key)| self.get(outlet, &key).ok().flatten());
+        row.map_or(Outlet::default(), |row| {
+            let columns = Columns::of(OUTLET, &row);
+            Outlet { last: columns.u64(1), waiting: columns.u64(2), bytes: columns.u64(3) }
+        })
     }
 
     /// Whether a mount has yet to hear what listens to it. Costs time in proportion to the messages.
@@ -354,30 +389,19 @@ impl Database {
 }
 
 impl<D: BorrowMut<Database>> Transaction<D> {
-    /// Puts a message into the outbox; gives its number.
+    /// Puts a message into the outbox; gives its number. The database's limits do not count here, so that a full one can be
+    /// emptied: what waits for one mount has bounds of its own.
     ///
     /// # Errors
-    /// `limit` when the outbox or the database is full, the message too large or led to by too many.
+    /// `limit` when too much waits for that mount, the message is too large or led to by too many, or the transaction is
+    /// too large; nothing was changed then.
     pub fn send(&mut self, to: &MountId, message: &Message) -> Result<u64, Error> {
+        let limit = |text: String| Err(Error::new(Code::Limit, text));
+        let before = self.database().outlet(to);
         if message.hops > HOPS_MAX {
-            return Err(Error::new(
-                Code::Limit,
-                format!("messages led to messages more than HOPS_MAX ({HOPS_MAX}) times"),
-            ));
+            return limit(format!("messages led to messages more than HOPS_MAX ({HOPS_MAX}) times"));
         }
-        if self.database().outbox_len() >= OUTBOX_MESSAGES_MAX {
-            let text = format!(
-                "the outbox is full: OUTBOX_MESSAGES_MAX ({OUTBOX_MESSAGES_MAX}) messages wait to be delivered"
-            );
-            return Err(Error::new(Code::Limit, text));
-        }
-        let (outbox, outlet) = (self.post(OUTBOX)?, self.post(OUTLET)?);
-        let number = self.database().sent(to).saturating_add(1);
-        let counted = row(OUTLET, &[&to.0, &number.to_le_bytes()])?;
-        match number {
-            1 => drop(self.insert(outlet, &counted)?),
-            _ => drop(self.update(outlet, &counted)?),
-        }
+        let number = before.last.saturating_add(1);
         let Message { kind, path, name, signature, payload, trusted, hops } = message;
         let members: [&[u8]; 9] = [
             &to.0,
@@ -390,8 +414,40 @@ impl<D: BorrowMut<Database>> Transaction<D> {
             &[u8::from(*trusted)],
             &[*hops],
         ];
-        self.insert(outbox, &row(OUTBOX, &members)?)?;
-        Ok(number)
+        let row = row(OUTBOX, &members)?;
+        let after = Outlet {
+            last: number,
+            waiting: before.waiting.saturating_add(1),
+            bytes: before.bytes.saturating_add(row.len() as u64),
+        };
+        // What is listened to can always be said: it may be what makes room.
+        let is_full = after.waiting > OUTBOX_MESSAGES_MAX || after.bytes > OUTBOX_BYTES_MAX;
+        if is_full && *kind != MessageKind::Listen {
+            return limit(format!(
+                "too much waits to be delivered to mount {to}: OUTBOX_MESSAGES_MAX ({OUTBOX_MESSAGES_MAX}) or \
+                 OUTBOX_BYTES_MAX ({OUTBOX_BYTES_MAX})"
+            ));
+        }
+        let (outbox, savepoint) = (self.post(OUTBOX)?, self.savepoint());
+        let sent = self.put_kept(outbox, &row).and_then(|()| self.set_outlet(to, &after));
+        if sent.is_err() {
+            self.rollback_to(savepoint);
+        }
+        sent.map(|()| number)
+    }
+
+    fn set_outlet(&mut self, to: &MountId, outlet: &Outlet) -> Result<(), Error> {
+        let Outlet { last, waiting, bytes } = outlet;
+        let table = self.post(OUTLET)?;
+        self.put_kept(table, &row(OUTLET, &[&to.0, &last.to_le_bytes(), &waiting.to_le_bytes(), &bytes.to_le_bytes()])?)
+    }
+
+    /// Puts a row into one of the system's tables, in the place of the one with its key.
+    fn put_kept(&mut self, table: TableId, row: &[u8]) -> Result<(), Error> {
+        match self.insert(table, row) {
+            Err(error) if error.code == Code::Duplicate => self.update(table, row).map(drop),
+            inserted => inserted.map(drop),
+        }
     }
 
     /// Tells a mount of a change in a table: the row that came or went, or the old and the new one.
@@ -401,7 +457,7 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     pub fn tell(&mut self, listener: &Listener, table: TableId, rows: &[&[u8]], hops: u8) -> Result<u64, Error> {
         let message = Message {
             kind: MessageKind::Rows,
-            path: String::new(),
+            path: listener.event(),
             name: listener.hook.clone(),
             signature: Signature::ANY,
             payload: self.database().hook_arguments(table, listener.columns, rows)?,
@@ -416,24 +472,29 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     /// # Errors
     /// `limit` when the transaction is too large.
     pub fn settle(&mut self, to: &MountId, number: u64) -> Result<Option<Message>, Error> {
-        let Some(outbox) = self.database().post(OUTBOX) else { return Ok(None) };
-        let key = keys(&[(&Type::Uuid, &to.0), (&Type::U64, &number.to_le_bytes())]).unwrap_or_default();
-        match self.delete(outbox, &key) {
-            Ok(row) => Ok(Columns::of(OUTBOX, &row).message()),
-            Err(error) if error.code == Code::NoRow => Ok(None),
-            Err(error) => Err(error),
-        }
+        let outbox = self.database().post(OUTBOX);
+        let key = keys(&[(&Type::Uuid, &to.0), (&Type::U64, &number.to_le_bytes())]);
+        let Some((outbox, key)) = outbox.zip(key) else { return Ok(None) };
+        let row = match self.delete(outbox, &key) {
+            Ok(row) => row,
+            Err(error) if error.code == Code::NoRow => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Outlet { last, waiting, bytes } = self.database().outlet(to);
+        let (waiting, bytes) = (waiting.saturating_sub(1), bytes.saturating_sub(row.len() as u64));
+        self.set_outlet(to, &Outlet { last, waiting, bytes })?;
+        Ok(Columns::of(OUTBOX, &row).message())
     }
 
     /// Puts the mounts that paths stand for in the place of those before.
     ///
     /// # Errors
-    /// `limit` when the database is full.
+    /// `limit` when the transaction is too large.
     pub fn set_links(&mut self, links: &[Linked]) -> Result<(), Error> {
         let table = self.post(LINK)?;
         self.clear(table, |_| true)?;
         for Linked { path, mount, trusted } in links.iter().take(LINKS_MAX) {
-            self.insert(table, &row(LINK, &[path.as_bytes(), &mount.0, &[u8::from(*trusted)]])?)?;
+            self.put_kept(table, &row(LINK, &[path.as_bytes(), &mount.0, &[u8::from(*trusted)]])?)?;
         }
         Ok(())
     }
@@ -441,12 +502,16 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     /// Puts the hooks of a mount that listen in the place of those before.
     ///
     /// # Errors
-    /// `limit` when the database is full.
+    /// `limit` when there are too many.
     pub fn set_listeners(&mut self, mount: &MountId, listeners: &[Listener]) -> Result<(), Error> {
         let table = self.post(LISTENER)?;
         self.clear(table, |row| Columns::of(LISTENER, row).array(2) == mount.0)?;
+        let there = self.database().row_count(table).unwrap_or(0);
+        if there.saturating_add(listeners.len() as u64) > LISTENERS_MAX {
+            return Err(Error::new(Code::Limit, format!("over LISTENERS_MAX = {LISTENERS_MAX}")));
+        }
         for listener in listeners {
-            self.insert(table, &listener.row()?)?;
+            self.put_kept(table, &listener.row()?)?;
         }
         Ok(())
     }
@@ -470,6 +535,16 @@ impl<D: BorrowMut<Database>> Transaction<D> {
             }
         }
     }
+}
+
+/// An event on a table, as messages name it.
+pub fn event_of(table: &str, event: RowEvent) -> String {
+    let event = match event {
+        RowEvent::Insert => "insert",
+        RowEvent::Update => "update",
+        RowEvent::Delete => "delete",
+    };
+    format!("{table}.{event}")
 }
 
 /// The key of these columns; none when it is too long.

@@ -127,7 +127,8 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         let entries = plan.entries(&row, &key)?;
         state.check_unique(plan, &key, &entries)?;
         let cost = table::cost(&key, &row, &entries);
-        if usage.rows >= limits.rows_max || usage.bytes.saturating_add(cost.bytes) > limits.bytes_max {
+        let is_full = usage.rows >= limits.rows_max || usage.bytes.saturating_add(cost.bytes) > limits.bytes_max;
+        if is_full && !plan.is_post {
             return Err(full(*usage, plan));
         }
         let change = Change { table, key, old: None, new: Some(row.clone()) };
@@ -161,7 +162,7 @@ impl<D: BorrowMut<Database>> Transaction<D> {
         state.check_unique(plan, &key, &entries)?;
         let before = table::cost(&key, &old, &plan.entries(&old, &key)?).bytes;
         let after = table::cost(&key, &row, &entries).bytes;
-        if after > before && usage.bytes.saturating_add(after - before) > limits.bytes_max {
+        if after > before && usage.bytes.saturating_add(after - before) > limits.bytes_max && !plan.is_post {
             return Err(full(*usage, plan));
         }
         let completed = plan.complete(&old);

@@ -3,7 +3,6 @@
 
 use crate::database::{Database, Usage};
 use crate::plan::{Plan, TablePlan};
-use crate::post;
 use crate::table::{IndexState, TableState};
 use isx_row::schema::{Schema, Table};
 use isx_row::{Code, Error};
@@ -20,7 +19,7 @@ impl Database {
     pub fn with_schema(&self, schema: Arc<Schema>) -> Result<Self, Error> {
         let present: BTreeSet<&str> = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).collect();
         let added = schema.tables.iter().map(|table| table.name.as_str()).filter(|name| !present.contains(name));
-        for old in self.plan.tables.iter().filter(|old| post::table(&old.table.name).is_none()) {
+        for old in self.plan.tables.iter().filter(|old| !old.is_post) {
             let new = schema.table(&old.table.name);
             let new = new.ok_or_else(|| incompatible(&old.table, "it is missing; its rows would be lost"))?;
             new.follows(&old.table).map_err(|why| incompatible(&old.table, why))?;

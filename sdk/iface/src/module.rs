@@ -50,6 +50,46 @@ record! {
         pub newest: bool,
     }
 
+    /// A row that a call would change.
+    pub struct RowChanged {
+        /// The table.
+        pub table: String,
+        /// The encoded row that is there; none for one that would come.
+        pub old: Option<Bytes>,
+        /// The encoded row that would be there; none for one that would go.
+        pub new: Option<Bytes>,
+    }
+
+    /// Why a call would be refused.
+    pub struct WouldRefuse {
+        /// The code's stable number.
+        pub code: u16,
+        /// What it says, for people.
+        pub text: String,
+        /// The module's own typed error, encoded.
+        pub detail: Option<Bytes>,
+    }
+
+    /// What a call would do.
+    pub struct DryRun {
+        /// The revision that it was tried on.
+        pub revision: u64,
+        /// The encoded answer; none when it would be refused.
+        pub answer: Option<Bytes>,
+        /// Why it would be refused.
+        pub refused: Option<WouldRefuse>,
+        /// Fuel it would use.
+        pub fuel: u64,
+        /// The rows that it would change, in the order in which it touches them: as many as fit a page.
+        pub changes: Vec<RowChanged>,
+        /// How many it would change.
+        pub changes_count: u64,
+        /// Messages that it would send to other mounts.
+        pub messages_count: u64,
+        /// What it would log, at most a page of it.
+        pub log: Vec<String>,
+    }
+
     /// Rows of a table, in key order, of one revision.
     pub struct Rows {
         /// The revision read.
@@ -78,6 +118,12 @@ interface! {
         /// What the module logged on this node, after the line `after`, from the oldest kept when absent; then what it logs.
         /// Kept in memory, bounded; a node that was started again has what its log made it do again.
         stream fn log(after: Option<u64>) -> LogPart;
+
+        /// What a call of a reducer would do now, without doing it; no session, no effect, no entry. Time and random are those of
+        /// this moment on this node.
+        ///
+        /// Errors: `busy` when the module's code is not here yet. What the call itself is refused with is in the answer.
+        call fn dry_run(reducer: String, arguments: Bytes) -> DryRun;
 
         /// Puts a published module in place of the present one, with the data there is. The same code twice is
         /// harmless.

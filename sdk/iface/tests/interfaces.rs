@@ -53,6 +53,7 @@ fn the_interfaces_change_only_on_purpose() {
           call describe(schema_offset) 8c6cd7ce4d603074be48779c1f8845a8
           call rows(table, after, limit) e14be0c7377593c47f285e1029830bcf
           stream log(after) 36ed69b53258910944caa5b939a6b209
+          call dry_run(reducer, arguments) c0156d54a08f5c86a9339d87a3096686
           call upgrade(code) 490d3504fb6da1838c844195b9fe36f9
     "#]]
     .assert_eq(&interfaces.map(told).concat());

@@ -38,12 +38,8 @@ impl Run<'_> {
             Ok(mount) => mount,
             Err(error) => return Ok(Outcome::Refused(error)),
         };
-        match link(&mut mount, None) {
-            Ok(changes) => self.commit_some(&mut mount, changes),
-            Err(error) => return Ok(Outcome::Refused(error)),
-        }
         // A mount whose `init` fails is not made; whoever drives its creation removes it again.
-        if let Err(failed) = self.begin(&mut mount, place, &Hook::Init, &[])? {
+        if let Err(failed) = self.begin(&mut mount, None, place, (&Hook::Init, &[]))? {
             return Ok(failed);
         }
         let outcome = mounted(&mount);
@@ -71,11 +67,8 @@ impl Run<'_> {
         if let Err(error) = mount.upgrade(Arc::clone(module), self.time) {
             return Ok(Outcome::Refused(error));
         }
-        match link(&mut mount, Some(&slot.mount)) {
-            Ok(changes) => self.commit_some(&mut mount, changes),
-            Err(error) => return Ok(Outcome::Refused(error)),
-        }
-        if let Err(failed) = self.begin(&mut mount, place, &Hook::Upgrade, &[before])? {
+        let old = Arc::clone(&slot.mount);
+        if let Err(failed) = self.begin(&mut mount, Some(&old), place, (&Hook::Upgrade, &[before]))? {
             return Ok(failed);
         }
         let outcome = mounted(&mount);
@@ -83,15 +76,21 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    /// Begins a mount's life under a module: runs the hook of that, which may take as many of these as it likes, as the first
-    /// transaction; without one that is empty.
+    /// Begins a mount's life under a module: makes its links, then runs the hook of that, which may take as many of these as it
+    /// likes, as a transaction; without one that is empty. What fails leaves no effect.
     fn begin(
         &mut self,
         mount: &mut Mount,
+        before: Option<&Mount>,
         place: Place,
-        event: &Hook,
-        given: &[Value],
+        (event, given): (&Hook, &[Value]),
     ) -> Result<Result<(), Outcome>, Hold> {
+        let effects = self.effects.mounts.get(&mount.id).cloned();
+        match link(mount, before) {
+            Ok(changes) if changes.is_empty() => {}
+            Ok(changes) => self.commit(mount, changes),
+            Err(error) => return Ok(Err(Outcome::Refused(error))),
+        }
         let schema = Arc::clone(mount.database.schema());
         let Some((name, takes)) = hook_on(&schema, event) else {
             self.commit(mount, Changes::default());
@@ -99,7 +98,14 @@ impl Run<'_> {
         };
         let arguments = encode_record(0, takes, given.get(..takes.len()).unwrap_or_default()).unwrap_or_default();
         let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
-        self.run_hook(mount, place, hook)
+        let run = self.run_hook(mount, place, hook)?;
+        if run.is_err() {
+            match effects {
+                Some(effects) => drop(self.effects.mounts.insert(mount.id, effects)),
+                None => drop(self.effects.mounts.remove(&mount.id)),
+            }
+        }
+        Ok(run)
     }
 
     /// Runs what time has set off first. Whatever becomes of its hook, it is not run again: the schedule goes on, the row
@@ -186,12 +192,6 @@ impl Run<'_> {
         mount.presence.set(session, more.then_some(Connected { leaving: true, ..connected }));
         group.reseal(id);
         Ok(Outcome::Done)
-    }
-
-    fn commit_some(&mut self, mount: &mut Mount, changes: Changes) {
-        if !changes.is_empty() {
-            self.commit(mount, changes);
-        }
     }
 
     pub(super) fn log_failure(&mut self, mount: MountId, hook: &str, failed: &Outcome) {

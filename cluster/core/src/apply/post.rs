@@ -11,8 +11,8 @@ use isx_anchors::wire::Wire;
 use isx_row::codec::{decode_record, encode_record};
 use isx_row::limits::LINKS_MAX;
 use isx_row::schema::{Hook, RowEvent, Schema, Sent};
-use isx_row::{Code, Error, Field, MountId, Principal, Signature, Type, Value};
-use isx_store::{Cause, Changes, Invocation, Listener, Message, MessageKind};
+use isx_row::{Code, Error, Field, Incarnation, MountId, Principal, Signature, Type, Value};
+use isx_store::{Cause, Changes, Invocation, Listener, Message, MessageKind, event_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,21 +22,25 @@ impl Run<'_> {
         &mut self,
         group: &mut MountsGroup,
         place: Place,
-        (from, to): (MountId, MountId),
+        ((from, incarnation), to): ((MountId, Incarnation), MountId),
         (number, done_below): (u64, u64),
         message: &Message,
     ) -> Result<Outcome, Hold> {
+        // Both live here. What was dropped has left no trace at those it sent to, and must not come back.
+        if group.mounts.get(&from).is_none_or(|slot| slot.mount.incarnation != incarnation) {
+            return Ok(Outcome::refused(Code::Gone, "the sender was removed"));
+        }
         let Some(slot) = group.mounts.get_mut(&to) else {
             let gone = Outcome::refused(Code::Gone, "the mount was removed");
             return Ok(Outcome::Delivered(gone.to_wire()));
         };
         let mount = Arc::make_mut(&mut slot.mount);
-        let outcome = match mount.inbox.admit(from, number, done_below) {
+        let outcome = match mount.inbox.admit((from, incarnation), number, done_below) {
             Err(error) => Outcome::Refused(error),
             Ok(Arrival::Answered(answer)) if !self.planted.has(Bug::DeliveredTwice) => Outcome::Delivered(answer),
             Ok(_) => {
                 let outcome = self.arrive(mount, place, from, message)?;
-                mount.inbox.answer(from, number, &outcome);
+                mount.inbox.answer((from, incarnation), number, &outcome);
                 Outcome::Delivered(outcome.to_wire())
             }
         };
@@ -51,7 +55,7 @@ impl Run<'_> {
         match message.kind {
             MessageKind::Listen => Ok(self.listen(mount, from, message)),
             MessageKind::Call => self.run_message(mount, place, from, Cause::Call, message),
-            MessageKind::Rows if hears(mount, &from, &message.name) => {
+            MessageKind::Rows if hears(mount, &from, message) => {
                 let outcome = self.run_message(mount, place, from, Cause::Hook, message)?;
                 if let Outcome::Refused(_) | Outcome::Application { .. } = &outcome {
                     self.log_failure(mount.id, &message.name, &outcome);
@@ -81,7 +85,7 @@ impl Run<'_> {
         let reply = Outcome::from_wire(answer)
             .unwrap_or_else(|_| Outcome::refused(Code::Unknown, "the answer can not be read"));
         if let Outcome::Refused(Error { code: Code::Gone, .. }) = &reply {
-            // Who is not there listens to nothing. That few rows can always be deleted.
+            // Who is not there listens to nothing. LISTENERS_MAX rows fit a transaction.
             drop(transaction.set_listeners(&to, &[]));
         }
         let changes = transaction.commit();
@@ -89,7 +93,7 @@ impl Run<'_> {
         let schema = Arc::clone(mount.database.schema());
         match message.kind {
             MessageKind::Call => {
-                if let Some((name, arguments)) = reply_hook(&schema, &message, number, &reply) {
+                if let Some((name, arguments)) = reply_hook(mount, &schema, (&to, &message), number, &reply) {
                     let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
                     let hook = Invocation { caller: Principal::of_mount(&to), hops: message.hops, ..hook };
                     if let Err(failed) = self.run_hook(mount, place, hook)? {
@@ -162,37 +166,68 @@ impl Run<'_> {
     }
 }
 
-/// Whether a hook of the mount is on a table of another.
-fn hears(mount: &Mount, from: &MountId, hook: &str) -> bool {
+/// Whether the hook that a message is for is on that event of the mount that sent it: the module may be another by now.
+fn hears(mount: &Mount, from: &MountId, message: &Message) -> bool {
     let schema = mount.database.schema();
-    let path = match schema.reducer(hook).and_then(|reducer| reducer.hook.as_ref()) {
-        Some(Hook::OtherTable { path, .. }) => path,
-        _ => return false,
-    };
-    mount.database.linked(path).is_some_and(|link| link.mount == *from)
+    match schema.reducer(&message.name).and_then(|reducer| reducer.hook.as_ref()) {
+        Some(Hook::OtherTable { path, table, event }) => {
+            event_of(table, *event) == message.path
+                && mount.database.linked(path).is_some_and(|link| link.mount == *from)
+        }
+        _ => false,
+    }
 }
 
 /// The hook that hears what became of a call, and its arguments.
-fn reply_hook<'a>(schema: &'a Schema, message: &Message, number: u64, reply: &Outcome) -> Option<(&'a str, Vec<u8>)> {
+fn reply_hook<'a>(
+    mount: &Mount,
+    schema: &'a Schema,
+    (to, message): (&MountId, &Message),
+    number: u64,
+    reply: &Outcome,
+) -> Option<(&'a str, Vec<u8>)> {
     let sent = schema.link(&message.path)?.sent(&message.name)?;
     let name = schema.reply_hook(&message.path, &message.name)?;
+    // Numbers of another mount would be taken for numbers of this one.
+    mount.database.linked(&message.path).filter(|link| link.mount == *to)?;
     let field = |name: &str, ty| Field { name: name.into(), ty };
     let fields = [field("number", Type::U64), field("reply", Sent::reply(&sent.answer))];
-    let refused = |error: &Error| (2, vec![Value::U16(error.code as u16), Value::String(error.text.clone())]);
-    let (tag, values) = match reply {
+    let known = [Signature::ANY, sent.signature()].contains(&message.signature);
+    let reply = match reply {
+        Outcome::Answer { .. } if !known => {
+            Err(Error::new(Code::StaleBindings, format!("{} was sent with other types", sent.name)))
+        }
         Outcome::Answer { payload, .. } => match decode_record(&[field("value", sent.answer.clone())], payload) {
-            Ok(_) if sent.answer == Type::UNIT => (1, Vec::new()),
-            Ok((_, values)) => (1, values),
-            Err(_) => {
-                refused(&Error::new(Code::StaleBindings, format!("the answer of {} is of another type", sent.name)))
-            }
+            Ok(_) if sent.answer == Type::UNIT => Ok(Vec::new()),
+            Ok((_, values)) => Ok(values),
+            Err(_) => Err(Error::new(Code::StaleBindings, format!("the answer of {} is of another type", sent.name))),
         },
-        Outcome::Application { text, .. } => refused(&Error::new(Code::Application, text.clone())),
-        Outcome::Refused(error) => refused(error),
-        other => refused(&other.clone().into_answer().err().unwrap_or_else(|| Error::new(Code::Unknown, "no answer"))),
+        Outcome::Application { text, .. } => Err(Error::new(Code::Application, text.clone())),
+        Outcome::Refused(error) => Err(error.clone()),
+        other => Err(other.clone().into_answer().err().unwrap_or_else(|| Error::new(Code::Unknown, "no answer"))),
     };
-    let reply = Value::Enum(tag, values);
-    Some((name, encode_record(0, &fields, &[Value::U64(number), reply]).ok()?))
+    let arguments = |reply: Result<Vec<Value>, Error>| {
+        let reply = match reply {
+            Ok(values) => Value::Enum(1, values),
+            Err(error) => Value::Enum(2, vec![Value::U16(error.code as u16), Value::String(error.text)]),
+        };
+        encode_record(0, &fields, &[Value::U64(number), reply])
+    };
+    let too_large = |_| {
+        let text = format!("{} answered more than fits beside its number", sent.name);
+        arguments(Err(Error::new(Code::Limit, text)))
+    };
+    Some((name, arguments(reply).or_else(too_large).ok()?))
+}
+
+/// Forgets a mount that is dropped at those it has sent to.
+pub(super) fn forget(group: &mut MountsGroup, dropped: &Mount) {
+    for to in dropped.database.receivers() {
+        if let Some(slot) = group.mounts.get_mut(&to) {
+            Arc::make_mut(&mut slot.mount).inbox.forget(dropped.id);
+            group.reseal(&to);
+        }
+    }
 }
 
 /// What a mount listens to, by the mount that it is linked to: all of its hooks, and whether they may hear of private tables.

@@ -20,8 +20,8 @@ fn give(key: &str, n: u64) -> Request {
 }
 
 fn deliver(outgoing: &Outgoing) -> Request {
-    let Outgoing { from, to, number, done_below, message } = outgoing.clone();
-    Request::Deliver { from, to, number, done_below, message: Box::new(message) }
+    let Outgoing { from, incarnation, to, number, done_below, message } = outgoing.clone();
+    Request::Deliver { from, incarnation, to, number, done_below, message: Box::new(message) }
 }
 
 fn settle(outgoing: &Outgoing, outcome: &Outcome) -> Request {

@@ -4,6 +4,7 @@
 
 mod changes;
 mod model;
+mod post;
 mod snapshots;
 mod tables;
 mod times;

@@ -57,6 +57,13 @@ pub(super) fn schema(schema: &Schema) -> Checked {
             return Err(malformed(format!("the module has two {word} hooks: make them one")));
         }
     }
+    for (position, reducer) in schema.reducers.iter().enumerate() {
+        if let Some(hook @ Hook::Reply { .. }) = &reducer.hook
+            && schema.reducers.iter().skip(position + 1).any(|other| other.hook.as_ref() == Some(hook))
+        {
+            return Err(malformed(format!("the module has two hooks {hook}: make them one")));
+        }
+    }
     for table in &schema.tables {
         let waits = |reducer: &&Reducer| matches!(&reducer.hook, Some(Hook::Due { table: of }) if *of == table.name);
         if schema.reducers.iter().filter(waits).count() > 1 {
