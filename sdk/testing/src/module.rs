@@ -60,6 +60,9 @@ fn linked(database: &Database) -> Result<Database, Error> {
         Linked { path: path.path.clone(), mount, trusted: true }
     };
     let links: Vec<Linked> = schema.links.iter().zip(1..).map(link).collect();
+    if links.is_empty() {
+        return Ok(database.clone());
+    }
     let mut database = database.with_post()?;
     let mut transaction = database.begin();
     transaction.set_links(&links)?;
