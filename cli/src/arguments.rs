@@ -1,5 +1,9 @@
 //! The command line.
 
+mod operate;
+
+pub use operate::{Start, Top};
+
 use crate::examples;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -183,6 +187,9 @@ pub enum Verb {
     /// How the node is
     #[command(after_help = examples::STATUS)]
     Status,
+    /// What calls cost the node, by mount, or by function of one mount
+    #[command(after_help = examples::TOP)]
+    Top(Top),
     /// Who the node takes this user for
     #[command(after_help = examples::WHOAMI)]
     Whoami,
@@ -428,23 +435,6 @@ pub struct Call {
     /// string or bytes are wanted, else as JSON. A text that begins with @ or - is written as JSON: '"@ada"'
     #[arg(allow_negative_numbers = true)]
     pub arguments: Vec<String>,
-}
-
-/// `isx start`.
-#[derive(Args, Clone)]
-pub struct Start {
-    /// The name of this node's home [default: the host's name]
-    #[arg(long, env = "ISX_ALIAS")]
-    pub alias: Option<String>,
-    /// Address to listen on [default: 127.0.0.1:4711, or a free port where that is taken]
-    #[arg(long, env = "ISX_LISTEN", value_name = "IP:PORT")]
-    pub listen: Option<std::net::SocketAddr>,
-    /// Start beside a node that runs already
-    #[arg(long)]
-    pub new: bool,
-    /// Let callers without a right in, to what is public
-    #[arg(long, env = "ISX_PUBLIC")]
-    pub public: bool,
 }
 
 /// `isx context`.

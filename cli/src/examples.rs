@@ -44,6 +44,7 @@ examples! {
     START: "isx start", "isx start --alias beta --listen 127.0.0.1:0 --new", "isx start --public";
     STOP: "isx stop", "isx stop --context work";
     STATUS: "isx status", "isx status --json";
+    TOP: "isx top", "isx top /self/tally --once", "isx top --interval 5s";
     WHOAMI: "isx whoami", "isx whoami --context work";
     LIMITS: "isx limits", "isx limits --json";
     DOCTOR: "isx doctor", "isx doctor --json";

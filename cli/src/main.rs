@@ -1,7 +1,7 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`contexts`], [`key`], [`doctor`],
+//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`top`], [`contexts`], [`key`], [`doctor`],
 //! [`bounds`], [`help`]; [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
@@ -36,6 +36,7 @@ mod runtime;
 mod sdk;
 mod show;
 mod test;
+mod top;
 mod userfile;
 mod words;
 
@@ -120,6 +121,7 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
         }
         Verb::Whoami => node::whoami(&reach(&global, Otherwise::Fail).await?.host, show).await?,
         Verb::Status => node::status(&reach(&global, Otherwise::Fail).await?.host, show).await?,
+        Verb::Top(arguments) => top::top(&reach(&global, Otherwise::Fail).await?.host, &arguments, show).await?,
         Verb::Cluster(Cluster::Skip { group }) => {
             node::skip(&reach(&global, Otherwise::Fail).await?.host, group, show).await?;
         }
@@ -186,6 +188,7 @@ async fn with_host(
         | Verb::Man { .. }
         | Verb::Stop
         | Verb::Status
+        | Verb::Top(_)
         | Verb::Whoami
         | Verb::Doctor
         | Verb::Context(_)

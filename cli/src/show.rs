@@ -26,22 +26,27 @@ impl Show {
         if self.json {
             return records.iter().try_for_each(|record| writeln!(out, "{record}"));
         }
-        let cells: Vec<Vec<String>> = records
-            .iter()
-            .map(|record| columns.iter().map(|column| cell(record.get(*column).unwrap_or(&Json::Null))).collect())
-            .collect();
-        let width = |at: usize| {
-            let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-            longest.max(columns[at].chars().count())
-        };
-        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-        let line = |row: &mut dyn Iterator<Item = &str>| {
-            let padded: Vec<String> = row.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            padded.join("  ").trim_end().to_string()
-        };
-        writeln!(out, "{}", line(&mut columns.iter().copied()))?;
-        cells.iter().try_for_each(|row| writeln!(out, "{}", line(&mut row.iter().map(String::as_str))))
+        self::columns(columns, records).iter().try_for_each(|line| writeln!(out, "{line}"))
     }
+}
+
+/// The lines of a table: the names of its columns, then the records.
+pub fn columns(names: &[&str], records: &[Json]) -> Vec<String> {
+    let cells: Vec<Vec<String>> = records
+        .iter()
+        .map(|record| names.iter().map(|name| cell(record.get(*name).unwrap_or(&Json::Null))).collect())
+        .collect();
+    let width = |at: usize| {
+        let longest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+        longest.max(names[at].chars().count())
+    };
+    let widths: Vec<usize> = (0..names.len()).map(width).collect();
+    let line = |row: &mut dyn Iterator<Item = &str>| {
+        let padded: Vec<String> = row.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        padded.join("  ").trim_end().to_string()
+    };
+    let head = line(&mut names.iter().copied());
+    std::iter::once(head).chain(cells.iter().map(|row| line(&mut row.iter().map(String::as_str)))).collect()
 }
 
 /// A value in a table: strings bare, with what is not graphic escaped.

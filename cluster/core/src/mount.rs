@@ -105,6 +105,7 @@ impl Mount {
     /// The invocation of a call.
     pub(crate) fn invocation<'a>(&self, call: &'a ReducerCall, nonce: u64) -> Invocation<'a> {
         Invocation {
+            mount: self.id,
             cause: Cause::Call,
             name: &call.name,
             signature: call.signature,
@@ -121,6 +122,7 @@ impl Mount {
     /// The invocation of a hook that no call sets off: on behalf of who made the mount.
     pub(crate) fn hook<'a>(&self, cause: Cause, name: &'a str, arguments: &'a [u8], nonce: u64) -> Invocation<'a> {
         Invocation {
+            mount: self.id,
             cause,
             name,
             signature: Signature::ANY,
@@ -215,6 +217,7 @@ impl From<&Effect> for Executed {
             outcome: effect.outcome.clone(),
             detail: effect.detail.clone(),
             fuel: effect.fuel,
+            host_calls: 0,
             changes: effect.changes.clone(),
             log: Vec::new(),
         }

@@ -238,28 +238,42 @@ impl Executor for Twin {
         Ok(calls.iter().map(|call| run(root, entry, call)).collect())
     }
 
-    fn query(
-        &self,
-        code: &ContentHash,
-        root: &Database,
-        _at: (Revision, Time),
-        call: &Invocation<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        if !self.has(code) {
-            return Err(Error::new(Code::Busy, "the code is not here"));
+    fn query(&self, code: &ContentHash, root: &Database, _at: (Revision, Time), call: &Invocation<'_>) -> Executed {
+        let answer = match self.has(code) {
+            true => ask(root, call),
+            false => Err(Error::new(Code::Busy, "the code is not here")),
+        };
+        match answer {
+            Ok(bytes) => Executed { outcome: Ok(bytes), fuel: 1, ..nothing() },
+            Err(error) => Executed::refused(error),
         }
-        let (query, arguments) = match root.schema().query(call.name) {
-            Some(query) => (query, decode_record(&query.arguments, call.arguments).map_err(bad_arguments)?.1),
-            None => return Err(Error::new(Code::NotFound, "no such query")),
-        };
-        let (table, missing) = if query.name == "get" { ("kv", Value::Option(None)) } else { ("count", Value::U64(0)) };
-        let value = match read(root, table, arguments.first())? {
-            Some(value) if query.name == "get" => Value::Option(Some(Box::new(value))),
-            Some(value) => value,
-            None => missing,
-        };
-        encode_record(0, &[field("answer", query.answer.clone())], &[value]).map_err(malformed)
     }
+}
+
+/// What a call did that did nothing.
+fn nothing() -> Executed {
+    Executed {
+        outcome: Ok(Vec::new()),
+        detail: None,
+        fuel: 0,
+        host_calls: 0,
+        changes: Changes::default(),
+        log: Vec::new(),
+    }
+}
+
+fn ask(root: &Database, call: &Invocation<'_>) -> Result<Vec<u8>, Error> {
+    let (query, arguments) = match root.schema().query(call.name) {
+        Some(query) => (query, decode_record(&query.arguments, call.arguments).map_err(bad_arguments)?.1),
+        None => return Err(Error::new(Code::NotFound, "no such query")),
+    };
+    let (table, missing) = if query.name == "get" { ("kv", Value::Option(None)) } else { ("count", Value::U64(0)) };
+    let value = match read(root, table, arguments.first())? {
+        Some(value) if query.name == "get" => Value::Option(Some(Box::new(value))),
+        Some(value) => value,
+        None => missing,
+    };
+    encode_record(0, &[field("answer", query.answer.clone())], &[value]).map_err(malformed)
 }
 
 /// Whether a call holds whoever runs it: `poison`, or the hook of a due row of that key.
@@ -283,10 +297,10 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
     };
     let log = vec![(1, format!("ran {}", call.name))];
     match done {
-        Ok(bytes) => Executed { outcome: Ok(bytes), detail: None, fuel: 1, changes: transaction.commit(), log },
+        Ok(bytes) => Executed { outcome: Ok(bytes), fuel: 1, changes: transaction.commit(), log, ..nothing() },
         Err(error) => {
             let detail = (error.code == Code::Application).then(|| error.text.clone().into_bytes());
-            Executed { outcome: Err(error), detail, fuel: 1, changes: Changes::default(), log }
+            Executed { outcome: Err(error), detail, fuel: 1, log, ..nothing() }
         }
     }
 }

@@ -284,6 +284,7 @@ impl<'a> MountView<'a> {
     /// The query's own failure, or `busy` when the code is not here.
     pub fn query(&self, executor: &dyn Executor, call: &QueryCall) -> Result<Vec<u8>, Error> {
         let invocation = Invocation {
+            mount: self.mount.id,
             cause: Cause::Call,
             name: &call.name,
             signature: call.signature,
@@ -296,6 +297,6 @@ impl<'a> MountView<'a> {
             fuel_max: self.mount.module.fuel_max,
         };
         let at = (self.mount.revision, self.mount.changed);
-        executor.query(&self.mount.module.code, &self.mount.database, at, &invocation)
+        executor.query(&self.mount.module.code, &self.mount.database, at, &invocation).outcome
     }
 }

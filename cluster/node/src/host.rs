@@ -1,15 +1,18 @@
 //! The `Host` of a node, as one caller may see it.
 
+use crate::accounts::Accounts;
 use crate::anchor::anchor;
-use crate::shared::{Shared, Who};
+use crate::shared::{Shared, Who, tree_of};
 use async_trait::async_trait;
-use isx_anchors::{AnchorId, Path, Place};
+use isx_anchors::{AnchorId, Path, Place, Tree};
 use isx_cluster::{Hold, Outcome, Request};
 use isx_iface::host::{GroupStatus, Identity, Status, Upload};
+use isx_iface::limits::{PAGE_BYTES_MAX, PAGE_COUNT_MAX};
+use isx_iface::usage::{MountUsage, Usages};
 use isx_iface::{AnchorStub, Host};
 use isx_port::PeerId;
 use isx_raft::{Group, Role, Voting};
-use isx_row::{Bytes, Code, ContentHash, Error, Span};
+use isx_row::{Bytes, Code, ContentHash, Error, MountId, Span};
 use std::sync::Arc;
 
 pub(crate) struct NodeHost {
@@ -45,7 +48,7 @@ impl Host for NodeHost {
     async fn walk(&self, path: String) -> Result<AnchorStub, Error> {
         let place = self.shared.place(&path)?;
         let view = self.shared.tree_view().await?;
-        let found = crate::shared::tree_of(&view)?.walk(&self.who.caller(), &place)?;
+        let found = tree_of(&view)?.walk(&self.who.caller(), &place)?;
         Ok(anchor(&self.shared, self.who, found))
     }
 
@@ -86,6 +89,12 @@ impl Host for NodeHost {
             warnings: shared.warnings.clone(),
             groups,
         })
+    }
+
+    async fn usage(&self, after: Option<MountId>) -> Result<Usages, Error> {
+        self.who.owner_only("usage")?;
+        let view = self.shared.tree_view().await?;
+        Ok(usages(tree_of(&view)?, &self.shared.metered.accounts, after))
     }
 
     async fn blob_begin(&self, hash: ContentHash, size_bytes: u64) -> Result<Upload, Error> {
@@ -138,6 +147,27 @@ impl Host for NodeHost {
         self.shared.stopping.send_replace(true);
         Ok(())
     }
+}
+
+/// A page of what mounts came to; what is counted together stands first.
+fn usages(tree: &Tree, accounts: &Accounts, after: Option<MountId>) -> Usages {
+    let mut page = Usages { mounts: Vec::new(), next: None };
+    let rest = accounts.rest().filter(|_| after.is_none());
+    page.mounts.extend(rest.map(|usage| MountUsage { mount: None, path: None, usage }));
+    let mut bytes = 0;
+    for (mount, usage) in accounts.mounts() {
+        if after.is_some_and(|after| mount <= after) {
+            continue;
+        }
+        let path = tree.mount(&mount).and_then(|(anchor, _)| tree.path(anchor)).map(|path| path.to_string());
+        bytes += path.as_ref().map_or(0, String::len) + 256;
+        if page.mounts.len() >= PAGE_COUNT_MAX || bytes > PAGE_BYTES_MAX {
+            page.next = page.mounts.last().and_then(|last| last.mount);
+            break;
+        }
+        page.mounts.push(MountUsage { mount: Some(mount), path, usage });
+    }
+    page
 }
 
 /// The path below an anchor that a relative path names.

@@ -14,9 +14,11 @@
 //! - A state folder has one node, one identity and a known version (`state::tests`).
 //! - A blob is whole and checked, or it is not there (`blobs::tests`).
 //! - What was acknowledged is there after a start on the same folder (`tests/node.rs`).
+//! - What calls cost is what their callers count: `accounts::tests`, `tests/operate.rs` of the command line.
 //! - A session that nobody holds any more ends, whoever restarted meanwhile (`vat::sessions` in isx-sim).
 //! - Callers without the owner's rights see public members only (`tests/node.rs`).
 
+mod accounts;
 mod anchor;
 mod blobs;
 mod dry_run;
@@ -26,6 +28,7 @@ mod host;
 pub mod limits;
 mod links;
 mod logs;
+mod metered;
 mod module;
 mod mounted;
 #[cfg(feature = "real")]
@@ -44,6 +47,7 @@ mod sessions;
 mod shared;
 #[cfg(feature = "real")]
 mod state;
+mod upkeep;
 
 #[cfg(feature = "real")]
 pub use node::{Config, Node, StartError};

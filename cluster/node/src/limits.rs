@@ -30,10 +30,14 @@ pub const LOG_BYTES_MAX: usize = 512 * 1024;
 pub const LOGS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Lines in one part of a followed log.
 pub const LOG_PART_LINES_MAX: usize = 256;
+/// Mounts whose calls are counted apart; those of others are counted together.
+pub const ACCOUNTS_MAX: usize = isx_cluster::limits::MOUNTS_MAX;
+/// Functions of all mounts that are counted apart; others are counted together by mount.
+pub const ACCOUNTS_FUNCTIONS_MAX: usize = 16 * 1024;
 /// How long a session that nobody holds any more may come back before it ends.
 pub const SESSION_GRACE: Duration = Duration::from_secs(10);
-/// How often a node looks for sessions that ended.
-pub const SESSIONS_LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How often a node looks for sessions that ended, and for counters of mounts that are gone.
+pub const UPKEEP_EVERY: Duration = Duration::from_secs(2);
 /// Sessions that are ended at once; the next follow when those are applied.
 pub const SESSIONS_ENDED_MAX: usize = 64;
 /// Sessions that may call over one object; more are refused: a caller has one for each.

@@ -8,6 +8,7 @@ use isx_anchors::{Binding, BindingState};
 use isx_cluster::{Outcome, ReducerCall, Request, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
 use isx_iface::module::{Description, DryRun, LogPart, Rows};
+use isx_iface::usage::FunctionUsage;
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_port::Lane;
 use isx_raft::Consistency;
@@ -116,6 +117,11 @@ impl Module for Administration {
             dry_run::dry_run(&mount, &*shared.exec, &call, &EntryContext { time, seed })
         };
         self.shared.on(lane, run).await
+    }
+
+    async fn usage(&self) -> Result<Vec<FunctionUsage>, Error> {
+        self.who.owner_only("the mount's administration")?;
+        Ok(self.shared.metered.accounts.functions(&self.binding.mount))
     }
 
     async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {

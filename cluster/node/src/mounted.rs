@@ -162,7 +162,7 @@ impl Mounted {
         let (shared, mount) = (self.shared.clone(), self.mount);
         let payload = self
             .shared
-            .on(Lane::Query(self.group.0), move || mount_in(&view, &mount)?.query(&*shared.exec, &query))
+            .on(Lane::Query(self.group.0), move || mount_in(&view, &mount)?.query(&*shared.metered, &query))
             .await?;
         Ok(Answer { payload, revision: Some(revision), ..Answer::default() })
     }

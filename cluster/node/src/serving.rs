@@ -2,14 +2,16 @@
 //!
 //! Between the two whoever composes it notes that its log has begun: what callers hear of must be a loss if it is gone.
 
+use crate::accounts::Accounts;
 use crate::blobs::Blobs;
 use crate::gate::Gate;
 use crate::limits::LEADER_WITHIN;
+use crate::metered::Metered;
 use crate::planted::Planted;
 use crate::presence::Presence;
 use crate::saga;
-use crate::sessions::end_sessions;
 use crate::shared::{Shared, on, unexpected};
+use crate::upkeep::upkeep;
 use futures::future::{Either, select};
 use isx_anchors::{Name, Reply};
 use isx_cluster::{Outcome, Request};
@@ -63,6 +65,7 @@ pub struct Opened {
     parts: Parts,
     blobs: Blobs,
     raft: Raft,
+    metered: Arc<Metered>,
     pub(crate) planted: Planted,
 }
 
@@ -80,8 +83,10 @@ impl Opened {
             Ok(Blobs::open(disk, clock).inspect(|blobs| load_all(blobs, &exec)))
         });
         let blobs = loaded.await??;
-        let raft = Raft::start(parts.ports.clone(), parts.raft.clone(), parts.exec.clone()).await?;
-        Ok(Self { parts, blobs, raft, planted: Planted::NONE })
+        let (exec, clock) = (parts.exec.clone(), parts.ports.clock.clone());
+        let metered = Arc::new(Metered { exec, clock, accounts: Accounts::default() });
+        let raft = Raft::start(parts.ports.clone(), parts.raft.clone(), metered.clone()).await?;
+        Ok(Self { parts, blobs, raft, metered, planted: Planted::NONE })
     }
 
     /// Its groups.
@@ -98,7 +103,7 @@ impl Opened {
     /// # Cancel safety
     /// Dropping the future lets nobody in; the log is closed with the last task.
     pub async fn serve(self, vats: Vats) -> Result<Serving, ServeError> {
-        let Self { parts, blobs, raft, planted } = self;
+        let Self { parts, blobs, raft, metered, planted } = self;
         let Parts { ports, exec, peer_text, home, alias, addresses, secret, public, .. } = parts;
         for group in [TREE, MOUNTS] {
             raft.wait_leader(group, ports.clock.now().after(LEADER_WITHIN)).await?;
@@ -118,6 +123,7 @@ impl Opened {
             ports,
             raft,
             exec,
+            metered,
             blobs,
             logs: Arc::default(),
             presence,
@@ -140,8 +146,8 @@ impl Opened {
         let clock = shared.ports.clock.clone();
         shared.ports.spawn.spawn("accept", Box::pin(accept(incoming, gate, vats, clock)));
         // Who was there in the life before can come back from here on.
-        let ending = end_sessions(Arc::downgrade(&shared), shared.ports.clock.clone());
-        shared.ports.spawn.spawn("sessions", Box::pin(ending));
+        let upkeep = upkeep(Arc::downgrade(&shared), shared.ports.clock.clone());
+        shared.ports.spawn.spawn("upkeep", Box::pin(upkeep));
         Ok(Serving { shared })
     }
 }

@@ -4,29 +4,22 @@
 //! entry; so are, after a start, the sessions of the life before that nobody took up again. With one node that is all
 //! there is to know; of several, each would have to say by a lease whom it serves.
 
-use crate::limits::{SESSIONS_ENDED_MAX, SESSIONS_LOOK_EVERY};
+use crate::limits::SESSIONS_ENDED_MAX;
 use crate::presence::Key;
 use crate::shared::Shared;
 use futures::future::join_all;
 use isx_cluster::Request;
-use isx_port::Clock;
 use isx_raft::MOUNTS;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
 
-/// Ends sessions until the node is gone. Holds nothing of it while it waits.
-pub(crate) async fn end_sessions(shared: Weak<Shared>, clock: Arc<dyn Clock>) {
-    loop {
-        clock.sleep_until(clock.now().after(SESSIONS_LOOK_EVERY)).await;
-        let Some(shared) = shared.upgrade() else { return };
-        // As many at a time as go into an entry, so that who comes back meanwhile is not ended by an old list.
-        while let Some(ended) = ended(&shared).filter(|ended| !ended.is_empty()) {
-            let ends =
-                ended.into_iter().map(|(mount, session, _)| shared.mounts(Request::Disconnect { mount, session }));
-            if let Some(error) = join_all(ends).await.into_iter().find_map(Result::err) {
-                tracing::debug!(%error, "a session was not ended; it is tried again");
-                break;
-            }
+/// Ends the sessions that are to end now.
+pub(crate) async fn end_sessions(shared: &Shared) {
+    // As many at a time as go into an entry, so that who comes back meanwhile is not ended by an old list.
+    while let Some(ended) = ended(shared).filter(|ended| !ended.is_empty()) {
+        let ends = ended.into_iter().map(|(mount, session, _)| shared.mounts(Request::Disconnect { mount, session }));
+        if let Some(error) = join_all(ends).await.into_iter().find_map(Result::err) {
+            tracing::debug!(%error, "a session was not ended; it is tried again");
+            return;
         }
     }
 }

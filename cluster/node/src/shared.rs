@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
 use crate::logs::Logs;
+use crate::metered::Metered;
 use crate::planted::Planted;
 use crate::presence::Presence;
 use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     pub(crate) ports: Ports,
     pub(crate) raft: Raft,
     pub(crate) exec: Arc<Exec>,
+    /// The same, counted.
+    pub(crate) metered: Arc<Metered>,
     pub(crate) blobs: Blobs,
     pub(crate) logs: Arc<Logs>,
     pub(crate) presence: Arc<Presence>,

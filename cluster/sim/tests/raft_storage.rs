@@ -33,8 +33,8 @@ impl isx_store::Executor for NoCode {
         _root: &Database,
         _at: (isx_row::Revision, isx_row::Time),
         _call: &Invocation<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        Err(Error::new(isx_row::Code::Busy, "no code"))
+    ) -> Executed {
+        Executed::refused(Error::new(isx_row::Code::Busy, "no code"))
     }
 }
 

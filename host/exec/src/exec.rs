@@ -174,19 +174,37 @@ impl Executor for Exec {
         root: &Database,
         (_, time): (Revision, Time),
         call: &Invocation<'_>,
-    ) -> Result<Vec<u8>, Error> {
-        let code = self
-            .code(hash)
-            .ok_or_else(|| Error::new(ErrorCode::Busy, format!("the module's code {hash} is not here yet")))?;
+    ) -> Executed {
+        let code = match self.code(hash) {
+            Some(code) => code,
+            None => {
+                let text = format!("the module's code {hash} is not here yet");
+                return Executed::refused(Error::new(ErrorCode::Busy, text));
+            }
+        };
         let function = code.query(call.name).filter(|query| call.trusted || query.public);
-        let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)))?;
-        check(function, call)?;
+        let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)));
+        let function = match function.and_then(|function| check(function, call).map(|()| function)) {
+            Ok(function) => function,
+            Err(error) => return Executed::refused(error),
+        };
         let context = Context { caller: call.caller, session: call.session, time, hops: call.hops, random: None };
         let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
         let work = Work { function, arguments: call.arguments, is_due: false, context, fuel_max };
         let _permit = Permit::wait();
-        let attempt = Series::new(Arc::clone(&code), Tables::to_read(&code, root.clone())).run(&work);
-        attempt.outcome.map_err(|(Ended::Refused(error, _) | Ended::Broken(error))| error)
+        Series::new(Arc::clone(&code), Tables::to_read(&code, root.clone())).run(&work).into()
+    }
+}
+
+impl From<Attempt> for Executed {
+    /// What an attempt did, but for the rows it changed.
+    fn from(Attempt { outcome, fuel, host_calls, log }: Attempt) -> Self {
+        let (outcome, detail) = match outcome {
+            Ok(answer) => (Ok(answer), None),
+            Err(Ended::Refused(error, detail)) => (Err(error), detail),
+            Err(Ended::Broken(error)) => (Err(error), None),
+        };
+        Self { outcome, detail, fuel, host_calls, changes: Changes::default(), log }
     }
 }
 
@@ -206,7 +224,7 @@ impl List<'_> {
         let code = Arc::clone(&self.code);
         let function = match resolve(&code, call) {
             Ok(function) => function,
-            Err(error) => return Ok(executed(Err(error), None)),
+            Err(error) => return Ok(Executed::refused(error)),
         };
         let id = CallId { seed: self.entry.seed, place: call.place };
         let deaths = self.exec.suspects.deaths(&id);
@@ -229,14 +247,7 @@ impl List<'_> {
         if deaths > 0 {
             self.exec.suspects.clear(mark, &id);
         }
-        let Attempt { outcome, fuel, log } = attempt;
-        let (outcome, detail) = match outcome {
-            Ok(answer) => (Ok(answer), None),
-            Err(Ended::Refused(error, detail)) => (Err(error), detail),
-            Err(Ended::Broken(error)) => (Err(error), None),
-        };
-        let changes = self.series.tables.commit();
-        Ok(Executed { outcome, detail, fuel, changes, log })
+        Ok(Executed { changes: self.series.tables.commit(), ..Executed::from(attempt) })
     }
 
     /// Sends a suspect ahead.
@@ -267,10 +278,6 @@ impl List<'_> {
         self.exec.ports.mark.set(self.permit.0, None);
         self.series.tables
     }
-}
-
-fn executed(outcome: Result<Vec<u8>, Error>, detail: Option<Vec<u8>>) -> Executed {
-    Executed { outcome, detail, fuel: 0, changes: Changes::default(), log: Vec::new() }
 }
 
 /// Finds the reducer that a call is for and checks what can be checked before the guest sees it.

@@ -25,6 +25,8 @@ pub(crate) struct Host {
     depth: u8,
     pub(crate) hooks: VecDeque<PendingHook>,
     hooks_left: usize,
+    /// Host functions that the running call has called.
+    pub(crate) host_calls: u64,
     pub(crate) log: Log,
 }
 
@@ -186,6 +188,7 @@ impl Host {
             depth: 0,
             hooks: VecDeque::new(),
             hooks_left: 0,
+            host_calls: 0,
             log: Log::default(),
         }
     }
@@ -199,6 +202,7 @@ impl Host {
         self.context = context;
         self.hooks.clear();
         self.hooks_left = HOOKS_MAX;
+        self.host_calls = 0;
         self.log = Log::default();
     }
 

@@ -36,23 +36,29 @@ fn link_tables(tables: &mut LinkerInstance<'_, Host>) -> Result<()> {
 
 fn link_context(context: &mut LinkerInstance<'_, Host>) -> Result<()> {
     context.func_wrap("caller", |mut store: Store<'_>, (): ()| {
-        charge(&mut store, fuel::HOST_CALL + bytes(32))?;
+        enter(&mut store, bytes(32))?;
         Ok((store.data().context.caller.0.to_vec(),))
     })?;
     context.func_wrap("session", |mut store: Store<'_>, (): ()| {
-        charge(&mut store, fuel::HOST_CALL + bytes(16))?;
+        enter(&mut store, bytes(16))?;
         Ok((store.data().context.session.map(|session| session.0.to_vec()),))
     })?;
     context.func_wrap("time", |mut store: Store<'_>, (): ()| {
-        charge(&mut store, fuel::HOST_CALL)?;
+        enter(&mut store, 0)?;
         store.data().database()?;
         Ok((store.data().context.time.0,))
     })?;
     context.func_wrap("random", random)
 }
 
+/// Begins a host function: counts it and takes its charge, and `amount` for what it does.
+fn enter(store: &mut Store<'_>, amount: u64) -> Result<()> {
+    store.data_mut().host_calls += 1;
+    charge(store, fuel::HOST_CALL + amount)
+}
+
 fn open(mut store: Store<'_>, (name, signature): (WasmStr, Bytes)) -> Answer<u32> {
-    charge(&mut store, fuel::HOST_CALL + fuel::READ)?;
+    enter(&mut store, fuel::READ)?;
     let name = name.to_str(&store)?;
     let tables = &store.data().code.schema.tables;
     let Ok(position) = tables.binary_search_by(|table| table.name.as_str().cmp(&name)) else {
@@ -67,7 +73,7 @@ fn open(mut store: Store<'_>, (name, signature): (WasmStr, Bytes)) -> Answer<u32
 }
 
 fn index(mut store: Store<'_>, (table, name): (u32, WasmStr)) -> Answer<u32> {
-    charge(&mut store, fuel::HOST_CALL + fuel::READ)?;
+    enter(&mut store, fuel::READ)?;
     let name = name.to_str(&store)?;
     let table = store.data().code.schema.tables.get(table as usize);
     let position = table.and_then(|table| table.indexes.iter().position(|index| index.name == name));
@@ -78,14 +84,14 @@ fn index(mut store: Store<'_>, (table, name): (u32, WasmStr)) -> Answer<u32> {
 }
 
 fn count(mut store: Store<'_>, (table,): (u32,)) -> Answer<u64> {
-    charge(&mut store, fuel::HOST_CALL)?;
+    enter(&mut store, 0)?;
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
     Ok((Ok(host.database()?.row_count(id).unwrap_or(0)),))
 }
 
 fn get(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec<u8>>> {
-    charge(&mut store, fuel::HOST_CALL + fuel::READ + bytes(key.len()))?;
+    enter(&mut store, fuel::READ + bytes(key.len()))?;
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
     let row = host.database()?.get(id, key.as_le_slice(&store));
@@ -93,7 +99,7 @@ fn get(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec<u8
 }
 
 fn find(mut store: Store<'_>, (table, index, key): (u32, u32, Bytes)) -> Answer<Option<Vec<u8>>> {
-    charge(&mut store, fuel::HOST_CALL + fuel::READ + bytes(key.len()))?;
+    enter(&mut store, fuel::READ + bytes(key.len()))?;
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
     let database = host.database()?;
@@ -151,7 +157,7 @@ fn delete(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec
 }
 
 fn send(mut store: Store<'_>, (path, name, arguments): (WasmStr, WasmStr, Bytes)) -> Answer<u64> {
-    charge(&mut store, fuel::HOST_CALL + fuel::MESSAGE + bytes(arguments.len()))?;
+    enter(&mut store, fuel::MESSAGE + bytes(arguments.len()))?;
     let (path, name) = (path.to_str(&store)?.into_owned(), name.to_str(&store)?.into_owned());
     charge(&mut store, bytes(path.len() + name.len()))?;
     let arguments = arguments.as_le_slice(&store).to_vec();
@@ -202,7 +208,7 @@ struct Chunk {
 
 fn scan(mut store: Store<'_>, (range, after, rows_max): (Range, Option<Bytes>, u32)) -> Answer<Chunk> {
     let given = range.lower.len() + range.upper.len() + after.as_ref().map_or(0, WasmList::len);
-    charge(&mut store, fuel::HOST_CALL + fuel::READ + bytes(given))?;
+    enter(&mut store, fuel::READ + bytes(given))?;
     let host = store.data();
     let table = host.permit(range.table, Right::Read)?;
     let index = match index_id(range.index) {
@@ -255,7 +261,7 @@ impl Bound {
 }
 
 fn random(mut store: Store<'_>, (length,): (u32,)) -> Answer<Vec<u8>> {
-    charge(&mut store, fuel::HOST_CALL + fuel::RANDOM_BYTE.saturating_mul(u64::from(length.min(RANDOM_BYTES_MAX))))?;
+    enter(&mut store, fuel::RANDOM_BYTE.saturating_mul(u64::from(length.min(RANDOM_BYTES_MAX))))?;
     if length > RANDOM_BYTES_MAX {
         return refuse(Code::Limit, format!("random of {length} bytes; RANDOM_BYTES_MAX is {RANDOM_BYTES_MAX}"));
     }
@@ -286,7 +292,7 @@ enum Level {
 }
 
 fn write_log(mut store: Store<'_>, (level, text): (Level, WasmStr)) -> Result<()> {
-    charge(&mut store, fuel::HOST_CALL + fuel::LOG_LINE)?;
+    enter(&mut store, fuel::LOG_LINE)?;
     let text = text.to_str(&store)?.into_owned();
     charge(&mut store, bytes(text.len()))?;
     store.data_mut().log.write(level as u8 + 1, &text);
@@ -299,7 +305,7 @@ fn charge_write(store: &mut Store<'_>, table: u32, event: RowEvent, length: usiz
     let indexes = host.code.schema.tables.get(table as usize).map_or(0, |table| table.indexes.len() as u64);
     let (hooks, listeners) = host.hook_counts(table, event);
     let heard = fuel::HOOK * hooks as u64 + (fuel::MESSAGE + bytes(length)) * listeners as u64;
-    charge(store, fuel::HOST_CALL + fuel::WRITE + fuel::INDEX_ENTRY * indexes + heard + bytes(length))
+    enter(store, fuel::WRITE + fuel::INDEX_ENTRY * indexes + heard + bytes(length))
 }
 
 fn give_row(mut store: Store<'_>, row: std::result::Result<Option<Row>, Error>) -> Answer<Option<Vec<u8>>> {

@@ -34,6 +34,7 @@ pub(crate) struct Work<'a> {
 pub(crate) struct Attempt {
     pub(crate) outcome: Result<Vec<u8>, Ended>,
     pub(crate) fuel: u64,
+    pub(crate) host_calls: u64,
     pub(crate) log: Vec<(u8, String)>,
 }
 
@@ -89,8 +90,9 @@ impl Instance {
         let host = self.store.data_mut();
         host.hooks.clear();
         let log = std::mem::take(&mut host.log).into_lines();
+        let host_calls = host.host_calls;
         *tables = std::mem::take(&mut host.tables);
-        Attempt { outcome, fuel, log }
+        Attempt { outcome, fuel, host_calls, log }
     }
 
     fn run_with_hooks(&mut self, work: &Work<'_>) -> Result<Vec<u8>, Ended> {

@@ -28,7 +28,7 @@
 //! # Example
 //! ```
 //! use isx_exec::{Exec, Ports};
-//! use isx_row::{Error, Principal, Signature, Time};
+//! use isx_row::{Error, MountId, Principal, Signature, Time};
 //! use isx_store::{Cause, Database, EntryContext, Executor, Invocation};
 //!
 //! fn first_call(component: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
@@ -37,6 +37,7 @@
 //!     let mut root = Database::new(schema)?;
 //!     let entry = EntryContext { time: Time(0), seed: [0; 32] };
 //!     let call = Invocation {
+//!         mount: MountId::default(),
 //!         cause: Cause::Call,
 //!         name: "greet",
 //!         signature: Signature::ANY,

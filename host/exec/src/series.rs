@@ -48,7 +48,9 @@ impl Series {
         self.instance = None;
         let mut fresh = match Instance::start(&self.code) {
             Ok(instance) => instance,
-            Err(error) => return Attempt { outcome: Err(Ended::Broken(error)), fuel: 0, log: Vec::new() },
+            Err(error) => {
+                return Attempt { outcome: Err(Ended::Broken(error)), fuel: 0, host_calls: 0, log: Vec::new() };
+            }
         };
         let attempt = self.attempt(&mut fresh, work, work.fuel_max);
         // One that used all its fuel may have used more than is known: nobody can reckon with it.

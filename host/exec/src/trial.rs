@@ -10,7 +10,7 @@ use crate::exec::{Exec, Ports};
 use crate::limits::ARTIFACT_BYTES_MAX;
 use crate::poison::Suspect;
 use isx_row::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use isx_row::{Code, ContentHash, Error, Principal, SessionId, Signature, Time};
+use isx_row::{Code, ContentHash, Error, MountId, Principal, SessionId, Signature, Time};
 use isx_store::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
 use isx_store::{Cause, EntryContext, Executor, Invocation, Manifest, Restore};
 use std::io::{self, Read, Write};
@@ -43,7 +43,7 @@ impl Suspect<'_> {
     }
 
     fn call_bytes(&self) -> Vec<u8> {
-        let Invocation { cause, name, signature, arguments, caller, trusted, session, hops, place, fuel_max } =
+        let Invocation { mount: _, cause, name, signature, arguments, caller, trusted, session, hops, place, fuel_max } =
             self.call;
         let mut bytes = Vec::with_capacity(name.len() + arguments.len() + 160);
         bytes.extend_from_slice(&self.entry.time.0.to_le_bytes());
@@ -108,6 +108,7 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
     let name = String::from_utf8(call.block(NAME_BYTES_MAX)?).map_err(|_| malformed("a name is not UTF-8"))?;
     let arguments = call.block(VALUE_BYTES_MAX)?;
     let call = Invocation {
+        mount: MountId::default(),
         cause: match cause {
             0 => Cause::Call,
             1 => Cause::Hook,

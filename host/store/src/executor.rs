@@ -1,7 +1,7 @@
 //! The seam between the replicated machine and whatever runs module code.
 
 use crate::{Changes, Database};
-use isx_row::{ContentHash, Error, Principal, Revision, SessionId, Signature, Time};
+use isx_row::{ContentHash, Error, MountId, Principal, Revision, SessionId, Signature, Time};
 
 /// What decides whether two executors end in the same state: engine, its configuration, compile target with named
 /// features, fuel table, codecs.
@@ -32,6 +32,8 @@ pub enum Cause {
 /// One call of a reducer or query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation<'a> {
+    /// Whose function it is: for accounts, no outcome depends on it.
+    pub mount: MountId,
     /// Why it runs.
     pub cause: Cause,
     /// The function's name.
@@ -64,10 +66,19 @@ pub struct Executed {
     pub detail: Option<Vec<u8>>,
     /// Fuel used; equal on every replica.
     pub fuel: u64,
+    /// Host functions it called. For accounts.
+    pub host_calls: u64,
     /// The rows it changed; empty after an error.
     pub changes: Changes,
     /// Lines it logged, bounded: (level, text). Not replicated state.
     pub log: Vec<(u8, String)>,
+}
+
+impl Executed {
+    /// What a call did that was ended before it began.
+    pub fn refused(error: Error) -> Self {
+        Self { outcome: Err(error), detail: None, fuel: 0, host_calls: 0, changes: Changes::default(), log: Vec::new() }
+    }
 }
 
 /// Why calls can not be executed here and now. Never an answer to a caller: the replica waits.
@@ -108,15 +119,7 @@ pub trait Executor: Send + Sync + 'static {
         calls: &[Invocation<'_>],
     ) -> Result<Vec<Executed>, Hold>;
 
-    /// Runs a query on a version. `at` is the version's log time; random is refused.
-    ///
-    /// # Errors
-    /// The query's own failure, or `busy` when the code is not here.
-    fn query(
-        &self,
-        code: &ContentHash,
-        root: &Database,
-        at: (Revision, Time),
-        call: &Invocation<'_>,
-    ) -> Result<Vec<u8>, Error>;
+    /// Runs a query on a version; gives its failure, or `busy` when the code is not here, as the outcome. `at` is the
+    /// version's log time; random is refused.
+    fn query(&self, code: &ContentHash, root: &Database, at: (Revision, Time), call: &Invocation<'_>) -> Executed;
 }

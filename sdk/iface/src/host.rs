@@ -1,8 +1,9 @@
 //! `Host`: the node as the caller may see it, and the root from which everything else is reached.
 
 use crate::anchor::AnchorStub;
+use crate::usage::Usages;
 use crate::{interface, record};
-use isx_row::{Bytes, ContentHash, Principal, Span};
+use isx_row::{Bytes, ContentHash, MountId, Principal, Span};
 
 record! {
     /// Who a caller is to the node, and what the node is.
@@ -89,6 +90,11 @@ interface! {
 
         /// How the node is. Idempotent. Errors: `not_found` for callers without the owner's rights.
         call fn status() -> Status;
+
+        /// What the calls of mounts came to on this node since it started, after the mount `after`. Idempotent.
+        ///
+        /// Errors: `not_found` for callers without the owner's rights.
+        call fn usage(after: Option<MountId>) -> Usages;
 
         /// Begins or continues the upload of a blob of `size_bytes` (at most `COMPONENT_BYTES_MAX`): tells how much
         /// of it the node has. Idempotent. An upload that is not continued for a while is forgotten.

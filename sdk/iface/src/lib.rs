@@ -62,6 +62,7 @@ pub mod payload;
 mod promise;
 pub mod publish;
 pub mod table;
+pub mod usage;
 
 pub use anchor::{Anchor, AnchorStub, serve_anchor};
 pub use async_trait::async_trait;

@@ -1,5 +1,6 @@
 //! `Module`: the administration of a mount. What the mounted module itself does is the mounted object's interface.
 
+use crate::usage::FunctionUsage;
 use crate::{interface, record};
 use isx_row::{Bytes, Code, ContentHash, Error, MountId, Time};
 
@@ -124,6 +125,9 @@ interface! {
         ///
         /// Errors: `busy` when the module's code is not here yet. What the call itself is refused with is in the answer.
         call fn dry_run(reducer: String, arguments: Bytes) -> DryRun;
+
+        /// What the calls of each function came to on this node since it started, by name. Idempotent.
+        call fn usage() -> Vec<FunctionUsage>;
 
         /// Puts a published module in place of the present one, with the data there is. The same code twice is
         /// harmless.

@@ -30,6 +30,7 @@ fn the_interfaces_change_only_on_purpose() {
           object root() da3eaa089a47bcf6e99215f19482ff0b
           object walk(path) d0fdd3c41e5824f4c05c9c06433743c7
           call status() a1459b8db2e8b259ac159f934e2cc7eb
+          call usage(after) 57df6274ab7fe1617049e1774cd66e69
           call blob_begin(hash, size_bytes) 633b1591e2cdb2884bf88622efc211dd
           call blob_put(hash, offset, bytes) 5186594e28d2d236795bda591d05cc47
           call blob_done(hash) 8b96b18ce54dfe63312a00dac1993b03
@@ -54,6 +55,7 @@ fn the_interfaces_change_only_on_purpose() {
           call rows(table, after, limit) e14be0c7377593c47f285e1029830bcf
           stream log(after) 36ed69b53258910944caa5b939a6b209
           call dry_run(reducer, arguments) c0156d54a08f5c86a9339d87a3096686
+          call usage() 1418ef07e7f6fd16ac69bdd0b7774dc0
           call upgrade(code) 490d3504fb6da1838c844195b9fe36f9
     "#]]
     .assert_eq(&interfaces.map(told).concat());

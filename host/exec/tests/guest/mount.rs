@@ -58,7 +58,7 @@ impl Mount {
     pub fn query_within<A: Typed, T: Typed>(&self, fuel_max: u64, name: &str, arguments: A) -> Result<T, Error> {
         let arguments = encode_arguments(&arguments).unwrap();
         let call = Invocation { fuel_max, ..call(name, &arguments) };
-        let answer = self.exec.query(&self.code, &self.root, (Revision(1), self.time), &call)?;
+        let answer = self.exec.query(&self.code, &self.root, (Revision(1), self.time), &call).outcome?;
         Ok(decode_answer(&answer).unwrap())
     }
 
@@ -71,6 +71,7 @@ impl Mount {
 /// A call without a session.
 pub fn call<'a>(name: &'a str, arguments: &'a [u8]) -> Invocation<'a> {
     Invocation {
+        mount: isx_row::MountId::default(),
         cause: Cause::Call,
         name,
         signature: Signature::ANY,

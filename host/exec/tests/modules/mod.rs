@@ -151,6 +151,7 @@ pub const ENTRY: EntryContext = EntryContext { time: Time(1_000_000), seed: [9; 
 /// A call that holds no reference of the owner.
 pub fn call<'a>(name: &'a str, arguments: &'a [u8], place: u64) -> Invocation<'a> {
     Invocation {
+        mount: isx_row::MountId::default(),
         cause: Cause::Call,
         name,
         signature: Signature::ANY,
@@ -202,7 +203,9 @@ impl Mount {
     }
 
     pub fn query(&self, name: &str, key: u64) -> Result<Vec<u8>, isx_row::Error> {
-        self.exec.query(&self.code, &self.root, (isx_row::Revision(1), Time(5)), &call(name, &arguments(key, 0), 0))
+        self.exec
+            .query(&self.code, &self.root, (isx_row::Revision(1), Time(5)), &call(name, &arguments(key, 0), 0))
+            .outcome
     }
 
     pub fn rows(&self, table: &str) -> u64 {

@@ -41,6 +41,7 @@ impl Both {
         let arguments = encode_arguments(arguments).unwrap();
         let (time, seed, caller) = (Time(1_000_000 * self.calls), [self.calls as u8; 32], Principal([5; 32]));
         let call = Invocation {
+            mount: isx_row::MountId::default(),
             cause: Cause::Call,
             name,
             signature: Signature::ANY,

@@ -1,0 +1,35 @@
+//! The arguments of the verbs that operate a node.
+
+use super::duration;
+use clap::Args;
+use std::time::Duration;
+
+/// `isx start`.
+#[derive(Args, Clone)]
+pub struct Start {
+    /// The name of this node's home [default: the host's name]
+    #[arg(long, env = "ISX_ALIAS")]
+    pub alias: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:4711, or a free port where that is taken]
+    #[arg(long, env = "ISX_LISTEN", value_name = "IP:PORT")]
+    pub listen: Option<std::net::SocketAddr>,
+    /// Start beside a node that runs already
+    #[arg(long)]
+    pub new: bool,
+    /// Let callers without a right in, to what is public
+    #[arg(long, env = "ISX_PUBLIC")]
+    pub public: bool,
+}
+
+/// `isx top`.
+#[derive(Args)]
+pub struct Top {
+    /// The functions of this mount, or of this module of the project [default: all mounts]
+    pub path: Option<String>,
+    /// One table, on a terminal too
+    #[arg(long, conflicts_with = "interval")]
+    pub once: bool,
+    /// A table again and again, with what a second brought; so it is on a terminal, every second
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub interval: Option<Duration>,
+}
