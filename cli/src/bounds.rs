@@ -18,6 +18,7 @@ const DECLARATIONS: &[(&str, &str)] = &[
     ("cluster/raft", include_str!("../../cluster/raft/src/limits.rs")),
     ("cluster/vat", include_str!("../../cluster/vat/src/limits.rs")),
     ("cluster/net", include_str!("../../cluster/net/src/limits.rs")),
+    ("cluster/gateway", include_str!("../../cluster/gateway/src/limits.rs")),
     ("cluster/node", include_str!("../../cluster/node/src/limits.rs")),
 ];
 

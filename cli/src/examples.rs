@@ -41,7 +41,8 @@ examples! {
     MOUNT: "isx mount /self/chat 01ab";
     UNMOUNT: "isx unmount /self/chat", "isx unmount chat";
     RM: "isx rm /self/motd", "isx rm chat --yes";
-    START: "isx start", "isx start --alias beta --listen 127.0.0.1:0 --new", "isx start --public";
+    START: "isx start", "isx start --alias beta --listen 127.0.0.1:0 --new", "isx start --public --http 127.0.0.1:9100",
+        "isx start --no-http";
     STOP: "isx stop", "isx stop --context work";
     STATUS: "isx status", "isx status --json";
     TOP: "isx top", "isx top /self/tally --once", "isx top --interval 5s";

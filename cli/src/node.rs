@@ -48,13 +48,18 @@ pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {
     let state = node.state_dir().display().to_string();
     show.one(
         || {
+            let http =
+                node.http().map(|http| format!("\n  {http} has /metrics, /healthz, /readyz")).unwrap_or_default();
             format!(
-                "node {} answers at {}\n  state in {state}; stop it with `isx stop`",
+                "node {} answers at {}{http}\n  state in {state}; stop it with `isx stop`",
                 node.alias(),
                 node.addresses().join(", ")
             )
         },
-        || json!({ "alias": node.alias(), "peer": node.peer(), "addresses": node.addresses(), "state_dir": state }),
+        || {
+            json!({ "alias": node.alias(), "peer": node.peer(), "addresses": node.addresses(), "http": node.http(),
+                    "state_dir": state })
+        },
     )?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let reason = {
@@ -114,7 +119,7 @@ pub async fn status(host: &HostStub, show: Show) -> Result<()> {
         return Ok(show.one(String::new, || {
             json!({
                 "alias": status.alias, "version": status.version, "uptime_ms": uptime.as_millis().to_string(),
-                "addresses": status.addresses, "connections": status.connections_count,
+                "addresses": status.addresses, "http": status.http, "connections": status.connections_count,
                 "mounts": status.mounts_count.to_string(), "warnings": status.warnings, "groups": groups,
             })
         })?);
@@ -128,6 +133,7 @@ pub async fn status(host: &HostStub, show: Show) -> Result<()> {
         status.connections_count
     );
     status.addresses.iter().for_each(|address| println!("  {address}"));
+    status.http.iter().for_each(|http| println!("  {http}"));
     status.warnings.iter().for_each(|warning| println!("  warning: {warning}"));
     Ok(show.table(&["group", "role", "voters", "term", "committed", "applied", "held"], &groups)?)
 }

@@ -9,9 +9,10 @@ use anyhow::{Context, Result};
 use isx_client::{Client, Dial, Ports, Target};
 use isx_iface::HostStub;
 use isx_node::real::{SystemClock, SystemEntropy, Threads};
-use isx_node::{Config, Node};
+use isx_node::{Config, Node, StartError};
 use isx_row::{Code, Error};
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -105,7 +106,7 @@ pub async fn reach(global: &Global, otherwise: Otherwise) -> Result<Reached> {
                 .into())
         }
         Otherwise::Embed => {
-            let alone = Start { alias: None, listen: None, new: true, public: false };
+            let alone = Start { new: true, ..Start::default() };
             let running = run_node(global, &alone, Kept::Embedded).await?;
             eprintln!(
                 "isx: no node runs: this command brings its own, its data is in {}",
@@ -184,34 +185,74 @@ pub enum Kept {
     Embedded,
 }
 
-/// The default port of nodes, on loopback.
+/// The default ports of nodes, on loopback: one fixed pair.
 const PORT: u16 = 4711;
+const HTTP_PORT: u16 = 4712;
 
-/// Starts a node in this process and writes its runtime file.
+/// Where a node listens.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Where it was told to: anything else would be wrong.
+    Asked(SocketAddr),
+    /// Where nodes usually are, and elsewhere if somebody is there already.
+    Usual(u16),
+    /// Wherever there is room.
+    Free,
+}
+
+impl Place {
+    fn of(asked: Option<SocketAddr>, usual: u16, kept: Kept) -> Self {
+        match (asked, kept) {
+            (Some(asked), _) => Self::Asked(asked),
+            (None, Kept::Embedded) => Self::Free,
+            (None, Kept::Standing) => Self::Usual(usual),
+        }
+    }
+
+    fn address(self) -> SocketAddr {
+        match self {
+            Self::Asked(address) => address,
+            Self::Usual(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            Self::Free => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+
+    /// Where to go when somebody is there; none to give up.
+    fn instead(self) -> Option<Self> {
+        matches!(self, Self::Usual(_)).then_some(Self::Free)
+    }
+}
+
+/// Starts a node in this process and writes its runtime file. An embedded one answers no HTTP.
 pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Running> {
     let alias = start.alias.clone().unwrap_or_else(places::host_name);
     let state_dir = places::state_dir(global, &alias)?;
     let cache_dir = places::cache_dir(global)?;
-    let config = |port: std::net::SocketAddr| -> Result<Config> {
-        let protocol = if port.is_ipv4() { "ip4" } else { "ip6" };
+    let config = |listen: Place, http: Option<Place>| -> Result<Config> {
+        let listen = listen.address();
+        let protocol = if listen.is_ipv4() { "ip4" } else { "ip6" };
         Ok(Config {
             state_dir: state_dir.clone(),
             alias: alias.clone(),
-            listen: vec![format!("/{protocol}/{}/tcp/{}", port.ip(), port.port())],
+            listen: vec![format!("/{protocol}/{}/tcp/{}", listen.ip(), listen.port())],
+            http: http.map(Place::address),
             public: start.public,
             exec: executor::ports(&cache_dir, &state_dir)?,
         })
     };
-    let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let usual = std::net::SocketAddr::from(([127, 0, 0, 1], PORT));
-    let node = match (start.listen, kept) {
-        (Some(asked), _) => Node::start(config(asked)?).await?,
-        (None, Kept::Embedded) => Node::start(config(free)?).await?,
-        // The default port may be another node's: a free one does as well.
-        (None, Kept::Standing) => match Node::start(config(usual)?).await {
-            Err(isx_node::StartError::Net(_)) => Node::start(config(free)?).await?,
-            other => other?,
-        },
+    let mut listen = Place::of(start.listen, PORT, kept);
+    let serves_http = kept == Kept::Standing && !start.no_http;
+    let mut http = serves_http.then(|| Place::of(start.http, HTTP_PORT, kept));
+    let node = loop {
+        let failed = match Node::start(config(listen, http)?).await {
+            Ok(node) => break node,
+            Err(failed) => failed,
+        };
+        match &failed {
+            StartError::Net(_) if let Some(free) = listen.instead() => listen = free,
+            StartError::Http(_) if let Some(free) = http.and_then(Place::instead) => http = Some(free),
+            _ => return Err(failed.into()),
+        }
     };
     let secret = node.secret().iter().map(|byte| format!("{byte:02x}")).collect();
     let file = Runtime {

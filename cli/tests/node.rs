@@ -178,6 +178,9 @@ fn a_call_that_killed_twice_holds_its_group_until_it_is_skipped() {
         held.stderr
     );
     assert_eq!(stage.say(&["set", "/self/motd", "here"]).code, 0, "the other group serves");
+    let (status, missing) = stage.get("/readyz");
+    assert!(status == 503 && missing.contains("group 1") && missing.contains("held"), "{status} {missing}");
+    assert_eq!(stage.get("/healthz").0, 200, "to begin again would not cure it");
     let wrong = stage.say(&["cluster", "skip", "0"]);
     assert!(wrong.code != 0 && wrong.stderr.contains("not held"), "{}", wrong.stderr);
 

@@ -5,7 +5,7 @@ use clap::Args;
 use std::time::Duration;
 
 /// `isx start`.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 pub struct Start {
     /// The name of this node's home [default: the host's name]
     #[arg(long, env = "ISX_ALIAS")]
@@ -13,6 +13,13 @@ pub struct Start {
     /// Address to listen on [default: 127.0.0.1:4711, or a free port where that is taken]
     #[arg(long, env = "ISX_LISTEN", value_name = "IP:PORT")]
     pub listen: Option<std::net::SocketAddr>,
+    /// Address to answer HTTP on: /metrics, /healthz, /readyz, /version [default: 127.0.0.1:4712, or a free port where that
+    /// is taken]
+    #[arg(long, env = "ISX_HTTP", value_name = "IP:PORT")]
+    pub http: Option<std::net::SocketAddr>,
+    /// Answer no HTTP
+    #[arg(long, env = "ISX_NO_HTTP", conflicts_with = "http")]
+    pub no_http: bool,
     /// Start beside a node that runs already
     #[arg(long)]
     pub new: bool,

@@ -1,6 +1,7 @@
 //! A stage for tests of the real binary: folders of its own, so that it meets no other node.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ impl Stage {
             .env("XDG_CONFIG_HOME", path("config"))
             .env("ISX_STATE_DIR", path("state"))
             .env("ISX_CACHE_DIR", path("cache"))
+            .env("ISX_HTTP", "127.0.0.1:0")
             .stdin(Stdio::null());
         command
     }
@@ -55,13 +57,26 @@ impl Stage {
 
     /// Starts a node in the background; it answers when this returns.
     pub fn start(&mut self, arguments: &[&str]) {
+        let start = self.isx(arguments);
+        self.run(start);
+    }
+
+    /// Runs a command that starts a node, as [`Stage::start`].
+    pub fn run(&mut self, mut start: Command) {
         let log = std::fs::File::create(self.folder.path().join("node.log")).expect("a log");
         let out = log.try_clone().expect("a log");
-        self.node = Some(self.isx(arguments).stdout(out).stderr(log).spawn().expect("the binary runs"));
+        self.node = Some(start.stdout(out).stderr(log).spawn().expect("the binary runs"));
         let until = Instant::now() + NODE_WITHIN;
         while self.say(&["status", "--within", "5s"]).code != 0 {
             assert!(Instant::now() < until, "the node did not answer: {}", self.node_log());
         }
+    }
+
+    /// The status and the body of a page that the node serves.
+    pub fn get(&self, page: &str) -> (u16, String) {
+        let status = self.say(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+        get(json["http"].as_str().expect("the node serves HTTP"), page)
     }
 
     pub fn node_log(&self) -> String {
@@ -90,6 +105,17 @@ impl Drop for Stage {
             let _ = node.wait();
         }
     }
+}
+
+/// The status and the body of a page, by plain TCP.
+pub fn get(url: &str, page: &str) -> (u16, String) {
+    let address = url.strip_prefix("http://").expect("a URL");
+    let mut stream = std::net::TcpStream::connect(address).expect("the gateway listens");
+    write!(stream, "GET {page} HTTP/1.1\r\nHost: {address}\r\n\r\n").expect("it is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it is answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), body.into())
 }
 
 pub fn said(output: Output) -> Said {

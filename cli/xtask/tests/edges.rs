@@ -14,6 +14,7 @@ const NODE: &[&str] = &[
     "isx-raft",
     "isx-vat",
     "isx-net",
+    "isx-gateway",
     "isx-exec",
     "isx-rom-host",
 ];
@@ -36,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("isx-raft", &["isx-cluster", "isx-wal", "isx-port", "isx-store"]),
     ("isx-vat", &["isx-iface", "isx-port"]),
     ("isx-net", &["isx-port"]),
+    ("isx-gateway", &["isx-iface"]),
     ("isx-node", NODE),
     // Its seeds of whole nodes are isx-node and isx-client over simulated ports: without `real` and `dial`.
     (
@@ -70,6 +72,7 @@ const HEAVY: &[(&str, &[&str])] = &[
     ("wasmtime", &["isx-exec", "isx-rom-host"]),
     ("wasmtime-wasi", &["isx-rom-host"]),
     ("openraft", &["isx-raft"]),
+    ("hyper", &["isx-gateway"]),
     ("wgpu", &["isx-gpu"]),
     ("winit", &["isx-window"]),
 ];

@@ -1,5 +1,6 @@
 //! Anchors of the tree, as one caller may see them.
 
+use crate::gauges::Follower;
 use crate::host::below;
 use crate::module::administration;
 use crate::mounted::mounted;
@@ -149,7 +150,9 @@ impl Anchor for NodeAnchor {
     async fn watch(&self) -> Result<BoxStream<'static, Result<Cell, Error>>, Error> {
         let follow = self.shared.raft.follow(TREE)?;
         let first = self.get().await?;
-        let watching = Watching { follow, who: self.who, place: self.here(), first: Some(first), last: None };
+        let counted = self.shared.gauges.follower();
+        let (who, place) = (self.who, self.here());
+        let watching = Watching { follow, who, place, first: Some(first), last: None, _counted: counted };
         Ok(stream::unfold(Some(watching), |watching| async move {
             let mut watching = watching?;
             match watching.next().await? {
@@ -216,6 +219,7 @@ struct Watching {
     place: Place,
     first: Option<Option<Bytes>>,
     last: Option<Option<Bytes>>,
+    _counted: Follower,
 }
 
 impl Watching {

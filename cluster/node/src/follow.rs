@@ -1,5 +1,6 @@
 //! Following a table: the rows of one revision, or what came after a cursor, then what comes.
 
+use crate::gauges::Follower;
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_PROGRESS_REVISIONS, FOLLOW_ROWS_MAX};
 use crate::planted::Bug;
 use crate::shared::{Shared, mount_in};
@@ -47,7 +48,8 @@ pub(crate) fn follow(
         None => At::Rows(Box::new(Rows::of(view.clone(), &table)?)),
     };
 
-    let following = Following { follow, view, table, at, ready: VecDeque::new() };
+    let counted = shared.gauges.follower();
+    let following = Following { follow, view, table, at, ready: VecDeque::new(), _counted: counted };
     Ok(stream::unfold(Some(following), |following| async move {
         let mut following = following?;
         match following.next().await? {
@@ -65,6 +67,7 @@ struct Following {
     table: Table,
     at: At,
     ready: VecDeque<Item>,
+    _counted: Follower,
 }
 
 /// Where a follower is.

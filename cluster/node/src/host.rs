@@ -84,6 +84,7 @@ impl Host for NodeHost {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime: Span(i64::try_from(uptime.as_micros()).unwrap_or(i64::MAX)),
             addresses: shared.addresses.clone(),
+            http: shared.http.clone(),
             connections_count: u32::try_from(*shared.callers.borrow()).unwrap_or(u32::MAX),
             mounts_count,
             warnings: shared.warnings.clone(),

@@ -22,8 +22,11 @@ mod accounts;
 mod anchor;
 mod blobs;
 mod dry_run;
+#[cfg(feature = "real")]
+mod figures;
 mod follow;
 mod gate;
+mod gauges;
 mod host;
 pub mod limits;
 mod links;
@@ -33,6 +36,8 @@ mod module;
 mod mounted;
 #[cfg(feature = "real")]
 mod node;
+#[cfg(feature = "real")]
+mod operation;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(not(feature = "planted"))]

@@ -34,6 +34,12 @@ pub const LOG_PART_LINES_MAX: usize = 256;
 pub const ACCOUNTS_MAX: usize = isx_cluster::limits::MOUNTS_MAX;
 /// Functions of all mounts that are counted apart; others are counted together by mount.
 pub const ACCOUNTS_FUNCTIONS_MAX: usize = 16 * 1024;
+/// How long a write of the log may take before the node is said to ail.
+pub const LOG_WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a group may take to answer whether it serves; then it does not.
+pub const READY_WITHIN: Duration = Duration::from_secs(1);
+/// How long what was measured of the machine is taken as it was; looking again costs a look at each file.
+pub const MEASURED_FOR: Duration = Duration::from_secs(1);
 /// How long a session that nobody holds any more may come back before it ends.
 pub const SESSION_GRACE: Duration = Duration::from_secs(10);
 /// How often a node looks for sessions that ended, and for counters of mounts that are gone.

@@ -30,6 +30,8 @@ pub(crate) struct Logs {
 struct Kept {
     mounts: BTreeMap<MountId, Lines>,
     bytes: usize,
+    /// Lines that went for newer ones.
+    dropped_count: u64,
 }
 
 /// The last lines of a mount.
@@ -81,11 +83,13 @@ impl Kept {
             self.bytes += lines.push(line);
             while lines.lines.len() > LOG_LINES_MAX || lines.bytes > LOG_BYTES_MAX {
                 self.bytes -= lines.pop();
+                self.dropped_count += 1;
             }
             while self.bytes > LOGS_BYTES_MAX
                 && let Some(most) = self.mounts.values_mut().max_by_key(|lines| lines.bytes)
             {
                 self.bytes -= most.pop();
+                self.dropped_count += 1;
             }
         }
         for mount in &effects.dropped {
@@ -97,6 +101,12 @@ impl Kept {
 impl Logs {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lines that were dropped for newer ones since the start.
+    #[cfg(feature = "real")]
+    pub(crate) fn dropped_count(&self) -> u64 {
+        self.kept().dropped_count
     }
 
     /// Keeps what the group's entries log, until the node stops.

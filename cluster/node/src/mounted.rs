@@ -193,7 +193,9 @@ impl Object for Mounted {
         let (_, schema) = self.schema()?;
         let mut trace = TraceId::default();
         self.shared.ports.entropy.fill(&mut trace);
-        self.make(call, &schema, trace).await
+        let answered = self.make(call, &schema, trace).await;
+        self.shared.gauges.note(&answered);
+        answered
     }
 
     async fn batch(&self, calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
@@ -205,7 +207,10 @@ impl Object for Mounted {
         let mut traces = vec![TraceId::default(); calls.len()];
         self.shared.ports.entropy.fill(traces.as_flattened_mut());
         // Polled in order the first time, which is the order in which they are queued.
-        join_all(calls.into_iter().zip(traces).map(|(call, trace)| self.make(call, &schema, trace))).await
+        let answered =
+            join_all(calls.into_iter().zip(traces).map(|(call, trace)| self.make(call, &schema, trace))).await;
+        answered.iter().for_each(|answered| self.shared.gauges.note(answered));
+        answered
     }
 
     async fn stream(&self, call: Call) -> Result<Items, Error> {

@@ -2,19 +2,22 @@
 
 use crate::host::NodeHost;
 use crate::limits::DRAIN_WITHIN;
-use crate::real::{Folder, SystemClock, SystemEntropy, Threads};
+use crate::operation::Operation;
+use crate::real::{Folder, Meter, SystemClock, SystemEntropy, Threads};
 use crate::serving::{Opened, Parts, ServeError, Serving};
 use crate::shared::Who;
 use crate::state::{StateError, StateFolder};
 use futures::future::select;
 use isx_anchors::Name;
 use isx_exec::Exec;
+use isx_gateway::Gateway;
 use isx_iface::{HostStub, serve_host};
 use isx_net::{Key, Libp2p, peer_text};
 use isx_port::{Entropy, Ports};
 use isx_raft::{Options, Origin};
 use isx_row::{Error, HomeId, Principal};
 use isx_vat::{Vats, vats};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,6 +34,8 @@ pub struct Config {
     pub alias: String,
     /// Where it listens, as multiaddresses.
     pub listen: Vec<String>,
+    /// Where its gateway listens for HTTP; none for no gateway.
+    pub http: Option<SocketAddr>,
     /// Whether callers without a right are let in to what is public.
     pub public: bool,
     /// What its executor needs of the process.
@@ -46,6 +51,9 @@ pub enum StartError {
     /// The network can not be used; mostly an address is taken.
     #[error("can not listen: {0}")]
     Net(#[from] isx_net::StartError),
+    /// HTTP can not be served; mostly the address is taken.
+    #[error(transparent)]
+    Http(#[from] isx_gateway::StartError),
     /// What is on the disk can not be used, or a part refused.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -59,6 +67,8 @@ pub enum StartError {
 
 /// A running node. Dropping it ends it as a crash would: [`Node::stop`] ends it in order.
 pub struct Node {
+    /// Ended first: it asks the others.
+    gateway: Option<Gateway>,
     /// Ended before the state folder is let go.
     _thread: Thread,
     serving: Serving,
@@ -111,6 +121,9 @@ impl Node {
         let runtime = tokio::runtime::Handle::current();
         let alias = Name::new(&config.alias)?;
         let state = StateFolder::take(&config.state_dir)?;
+        // From here on who operates the node sees that it lives.
+        let operation = Arc::new(Operation::new(Arc::new(Meter::new(state.path()))));
+        let gateway = config.http.map(|address| Gateway::start(address, operation.clone())).transpose()?;
         let fresh = || {
             let mut key = [0; 32];
             SystemEntropy.fill(&mut key);
@@ -141,6 +154,7 @@ impl Node {
             home,
             alias,
             addresses,
+            http: gateway.as_ref().map(|gateway| http_text(gateway.address())),
             secret,
             public: config.public,
         };
@@ -149,9 +163,10 @@ impl Node {
         // or a beginning that may be repeated.
         state.identity(BEGUN, fresh)?;
         let serving = opened.serve(vats).await?;
+        operation.serves(&serving.shared);
         let peer_text = peer_text(peer);
         tracing::info!(peer = %peer_text, state = %state.path().display(), "the node answers");
-        Ok(Self { _thread: thread, serving, peer_text, secret, state })
+        Ok(Self { gateway, _thread: thread, serving, peer_text, secret, state })
     }
 
     /// Its peer id in libp2p's text form.
@@ -167,6 +182,11 @@ impl Node {
     /// The addresses it listens on, each with its peer id.
     pub fn addresses(&self) -> &[String] {
         &self.serving.shared.addresses
+    }
+
+    /// Where its gateway answers, as a URL.
+    pub fn http(&self) -> Option<String> {
+        self.gateway.as_ref().map(|gateway| http_text(gateway.address()))
     }
 
     /// Gives the owner's root at login. Made anew at each start.
@@ -210,6 +230,7 @@ impl Node {
     /// # Errors
     /// `fatal` when a snapshot could not be taken; nothing acknowledged is lost, the log has it.
     pub async fn stop(self) -> Result<(), Error> {
+        self.serving.shared.stopping.send_replace(true);
         let clock = &self.serving.shared.ports.clock;
         let deadline = clock.sleep_until(clock.now().after(DRAIN_WITHIN));
         let alone = self.left_alone();
@@ -217,6 +238,10 @@ impl Node {
         select(alone, deadline).await;
         self.serving.shared.raft.stop().await
     }
+}
+
+fn http_text(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 fn first_half(bytes: [u8; 32]) -> [u8; 16] {

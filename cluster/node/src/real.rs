@@ -2,10 +2,12 @@
 
 mod clock;
 mod disk;
+mod measured;
 mod spawn;
 
 pub use clock::SystemClock;
 pub use disk::Folder;
+pub(crate) use measured::Meter;
 pub use spawn::Threads;
 
 use isx_port::Entropy;

@@ -40,6 +40,8 @@ pub struct Parts {
     pub alias: Name,
     /// Where it listens.
     pub addresses: Vec<String>,
+    /// Where its gateway listens, if it has one.
+    pub http: Option<String>,
     /// Gives the owner's root at login.
     pub secret: [u8; 32],
     /// Whether callers without a right are let in to what is public.
@@ -104,7 +106,7 @@ impl Opened {
     /// Dropping the future lets nobody in; the log is closed with the last task.
     pub async fn serve(self, vats: Vats) -> Result<Serving, ServeError> {
         let Self { parts, blobs, raft, metered, planted } = self;
-        let Parts { ports, exec, peer_text, home, alias, addresses, secret, public, .. } = parts;
+        let Parts { ports, exec, peer_text, home, alias, addresses, http, secret, public, .. } = parts;
         for group in [TREE, MOUNTS] {
             raft.wait_leader(group, ports.clock.now().after(LEADER_WITHIN)).await?;
         }
@@ -127,10 +129,12 @@ impl Opened {
             blobs,
             logs: Arc::default(),
             presence,
+            gauges: Arc::default(),
             peer_text,
             home,
             alias,
             addresses,
+            http,
             started,
             warnings,
             stopping,

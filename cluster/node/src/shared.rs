@@ -1,6 +1,7 @@
 //! What every object of a node shares, and the questions they all ask.
 
 use crate::blobs::Blobs;
+use crate::gauges::Gauges;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
 use crate::logs::Logs;
 use crate::metered::Metered;
@@ -27,12 +28,15 @@ pub(crate) struct Shared {
     pub(crate) blobs: Blobs,
     pub(crate) logs: Arc<Logs>,
     pub(crate) presence: Arc<Presence>,
+    pub(crate) gauges: Arc<Gauges>,
     /// How a peer is written for people.
     pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.
     pub(crate) home: AnchorId,
     pub(crate) alias: Name,
     pub(crate) addresses: Vec<String>,
+    /// Where its gateway listens, if it has one.
+    pub(crate) http: Option<String>,
     pub(crate) started: Instant,
     pub(crate) warnings: Vec<String>,
     /// Set when somebody asks the node to stop.

@@ -76,6 +76,7 @@ fn the_node_counts_what_its_caller_counts() {
         state_dir: folder.path().to_path_buf(),
         alias: "alpha".into(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        http: None,
         public: false,
         exec: isx_exec::Ports::here(),
     };

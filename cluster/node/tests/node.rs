@@ -22,6 +22,7 @@ fn config(folder: &Path, public: bool) -> Config {
         state_dir: folder.to_path_buf(),
         alias: "alpha".into(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        http: None,
         public,
         exec: isx_exec::Ports::here(),
     }

@@ -85,6 +85,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Requests that wait, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.waiting.len(), state.bytes)
+    }
+
     /// Nothing further is taken; what waits is answered `busy`.
     pub(crate) fn close(&self) {
         let waiting = {
@@ -192,6 +198,7 @@ impl Queue {
                     break;
                 }
                 requests_on_the_way += batch.len();
+                proposer.shared.measures.requests.observe(batch.len() as u64);
                 let mut seed = [0; 32];
                 proposer.entropy.fill(&mut seed);
                 let header = proposer.header(&*self.clock);

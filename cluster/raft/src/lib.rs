@@ -45,6 +45,7 @@
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod figures;
 mod format;
 mod frame;
 pub mod inspect;
@@ -67,6 +68,7 @@ mod snapshot;
 mod tick;
 mod types;
 
+pub use figures::{GroupFigures, LogFigures, Observed};
 pub use isx_wal::Group;
 #[cfg(feature = "planted")]
 pub use planted::Bug;

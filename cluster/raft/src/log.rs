@@ -4,6 +4,7 @@
 //! and tells whoever waits. While a job is out the next one gathers: that is the group commit. Records stay in order, so
 //! a vote or a truncation is durable before any entry submitted after it.
 
+use crate::figures::{Histogram, LogFigures};
 use crate::format::{self, FormatError};
 use crate::limits;
 use crate::planted::{Bug, Planted};
@@ -11,7 +12,7 @@ use crate::runtime::Node;
 use crate::types::{LogEntry, LogId, Types, Vote, log_id};
 use futures::channel::oneshot;
 use futures::{Stream, stream};
-use isx_port::{Disk, Lane, Spawn};
+use isx_port::{Disk, Instant, Lane, Spawn};
 use isx_store::ExecutionId;
 use isx_wal::{Fetch, Group, LogIdentity, Record, Recovered, Ticket, Wal, WalError};
 use openraft::storage::{IOFlushed, RaftLogStorage};
@@ -35,6 +36,8 @@ pub(crate) struct Log {
     spawn: Arc<dyn Spawn>,
     clock: Arc<dyn isx_port::Clock>,
     state: Mutex<State>,
+    /// Times of writes with their sync.
+    writes: Histogram,
     /// There may be a job.
     work: Notify,
     /// There is room again, or the log failed.
@@ -49,6 +52,8 @@ struct State {
     waiting: VecDeque<(Ticket, Waiter)>,
     failure: Option<String>,
     stopping: bool,
+    /// Since when a write is under way.
+    begun: Option<Instant>,
 }
 
 /// Who is told that a ticket is durable.
@@ -91,7 +96,8 @@ impl Log {
             disk: ports.disk.clone(),
             spawn: ports.spawn.clone(),
             clock: ports.clock.clone(),
-            state: Mutex::new(State { wal, waiting: VecDeque::new(), failure: None, stopping: false }),
+            state: Mutex::new(State { wal, waiting: VecDeque::new(), failure: None, stopping: false, begun: None }),
+            writes: Histogram::of_times(),
             work: Notify::new(),
             room: Notify::new(),
             failed: Notify::new(),
@@ -113,6 +119,17 @@ impl Log {
                 return failure.clone();
             }
             notified.await;
+        }
+    }
+
+    /// How it does.
+    pub(crate) fn figures(&self) -> LogFigures {
+        let state = self.state();
+        LogFigures {
+            writes: self.writes.read(),
+            under_way: state.begun.map(|begun| self.clock.now().since(begun)).unwrap_or_default(),
+            is_full: state.wal.is_full(),
+            failure: state.failure.clone(),
         }
     }
 
@@ -155,7 +172,11 @@ impl Log {
             };
             let disk = self.disk.clone();
             let (sender, receiver) = oneshot::channel();
+            let begun = self.clock.now();
+            self.state().begun = Some(begun);
             self.spawn.run(Lane::Disk, Box::new(move || drop(sender.send(job.perform(&*disk))))).await;
+            self.state().begun = None;
+            self.writes.observe_time(self.clock.now().since(begun));
             let completed = match receiver.await {
                 Ok(done) => self.state().wal.completed(done),
                 Err(_) => Err(WalError::Fatal { text: "the disk's lane ended".into() }),

@@ -1,5 +1,9 @@
 //! The groups of a node, as everything above consensus sees them.
 
+mod status;
+
+pub use status::{GroupStatus, Role, Voting};
+
 use crate::batch::{Proposer, Queue, not_leader};
 use crate::limits;
 use crate::log::{GroupLog, Log};
@@ -12,14 +16,14 @@ use crate::snapshot::SnapshotError;
 use crate::types::{self, Member};
 use crate::{post, tick};
 use futures::future::{Either, select, select_all};
-use isx_cluster::{Effects, Hold, Outcome, Request, View};
+use isx_cluster::{Effects, Outcome, Request, View};
 use isx_port::{Clock, Instant, NetError, PeerId, Ports};
 use isx_row::{Code, ContentHash, Error};
 use isx_store::{ExecutionId, Executor};
 use isx_wal::{Group, LogIdentity, WalError};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
-use openraft::{AsyncRuntime, Config, ReadPolicy, ServerState, SnapshotPolicy};
+use openraft::{AsyncRuntime, Config, ReadPolicy, SnapshotPolicy};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -119,55 +123,6 @@ pub enum Consistency {
     Linearizable,
     /// What this node has applied.
     Stale,
-}
-
-/// What a node is in a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It decides the order.
-    Leader,
-    /// It asks for votes.
-    Candidate,
-    /// It follows a leader, and votes.
-    Follower,
-    /// It follows without a vote, or stops.
-    Learner,
-}
-
-/// The state of one group on this node. Indexes are positions in the group's log.
-#[derive(Clone, Debug)]
-pub struct GroupStatus {
-    /// What this node is.
-    pub role: Role,
-    /// The term.
-    pub term: u64,
-    /// The leader, if known.
-    pub leader: Option<u64>,
-    /// The members and their peers, and whether each votes.
-    pub members: BTreeMap<u64, (PeerId, Voting)>,
-    /// The last entry, whether durable or not.
-    pub last: Option<u64>,
-    /// The last entry known to be committed.
-    pub committed: Option<u64>,
-    /// The last entry applied.
-    pub applied: Option<u64>,
-    /// The last entry of the snapshot.
-    pub snapshot: Option<u64>,
-    /// The last entry dropped from the log.
-    pub purged: Option<u64>,
-    /// Why the group waits instead of applying.
-    pub hold: Option<Hold>,
-    /// Why consensus ended.
-    pub failure: Option<String>,
-}
-
-/// Whether a member votes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voting {
-    /// It votes.
-    Voter,
-    /// It follows.
-    Learner,
 }
 
 /// One group.
@@ -388,11 +343,6 @@ impl Raft {
         }
     }
 
-    /// The state of each group.
-    pub fn status(&self) -> BTreeMap<Group, GroupStatus> {
-        self.inner.groups.iter().map(|(group, running)| (Group(*group), status(running))).collect()
-    }
-
     /// Waits until the group's leader is known.
     ///
     /// # Errors
@@ -569,32 +519,5 @@ async fn ended(running: &Running) -> String {
         if metrics.changed().await.is_err() {
             return "the group ended".into();
         }
-    }
-}
-
-fn status(running: &Running) -> GroupStatus {
-    let metrics = running.raft.metrics();
-    let metrics = metrics.borrow_watched();
-    let membership = metrics.membership_config.membership();
-    let voters: Vec<u64> = membership.voter_ids().collect();
-    let voting = |id: &u64| if voters.contains(id) { Voting::Voter } else { Voting::Learner };
-    let published = running.shared.published();
-    GroupStatus {
-        role: match metrics.state {
-            ServerState::Leader => Role::Leader,
-            ServerState::Candidate => Role::Candidate,
-            ServerState::Follower => Role::Follower,
-            ServerState::Learner | ServerState::Shutdown => Role::Learner,
-        },
-        term: metrics.current_term,
-        leader: metrics.current_leader,
-        members: membership.nodes().map(|(id, member)| (*id, (member.peer, voting(id)))).collect(),
-        last: metrics.last_log_index,
-        committed: metrics.local_committed.map(|id| id.index),
-        applied: published.applied.map(|id| id.index),
-        snapshot: metrics.snapshot.map(|id| id.index),
-        purged: metrics.purged.map(|id| id.index),
-        hold: published.hold.clone(),
-        failure: metrics.running_state.as_ref().err().map(ToString::to_string),
     }
 }

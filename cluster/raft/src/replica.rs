@@ -7,6 +7,7 @@
 //! pass over a call. The state is in memory: a restart loads the last snapshot and
 //! openraft applies what the log has after it once a leader has said that it is committed.
 
+use crate::figures::GroupMeasures;
 use crate::limits;
 use crate::log::{FULL_RETRY, GroupLog};
 use crate::pace::Pace;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) sent: Arc<Notify>,
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
+    pub(crate) measures: GroupMeasures,
     planted: Planted,
 }
 
@@ -134,6 +136,7 @@ impl Shared {
             sooner: Arc::default(),
             sent: Arc::default(),
             log: OnceLock::new(),
+            measures: GroupMeasures::default(),
             planted,
         }))
     }
@@ -437,7 +440,9 @@ impl RaftStateMachine<Types> for Replica {
         while let Some(piece) = pieces.next().await {
             let mut batch = piece.into_iter().collect::<Result<Batch, _>>()?;
             while !batch.is_empty() {
+                let begun = self.shared.clock.now();
                 let (rest, hold) = self.shared.on_apply_lane(move |shared| shared.apply(batch)).await??;
+                self.shared.measures.applies.observe_time(self.shared.clock.now().since(begun));
                 batch = rest;
                 if let Some(hold) = hold {
                     tracing::warn!(group = self.shared.group, %hold, "the group holds");
@@ -514,7 +519,9 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let forgotten = self.shared.planted.has(Bug::MembersForgotten);
         let last_membership = if forgotten { StoredMembership::default() } else { membership };
         let meta = SnapshotMeta { last_log_id: applied, last_membership };
+        let begun = self.shared.clock.now();
         let held = self.shared.when_room(move |store| build(store, meta.clone(), &view)).await?;
+        self.shared.measures.snapshots.observe_time(self.shared.clock.now().since(begun));
         Ok(Snapshot { meta: held.manifest().meta().clone(), snapshot: held })
     }
 }

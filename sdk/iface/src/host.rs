@@ -52,6 +52,8 @@ record! {
         pub uptime: Span,
         /// The addresses it listens on, each with its peer id.
         pub addresses: Vec<String>,
+        /// Where its gateway answers HTTP, if it has one.
+        pub http: Option<String>,
         /// Connections to peers and clients.
         pub connections_count: u32,
         /// Mounts it has replicas of.

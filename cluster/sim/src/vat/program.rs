@@ -89,6 +89,7 @@ impl Program {
             home: HomeId([1; 16]),
             alias: Name::new(ALIAS)?,
             addresses: Vec::new(),
+            http: None,
             secret: SECRET,
             public: true,
         };
