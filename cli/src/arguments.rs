@@ -1,10 +1,13 @@
 //! The command line.
 
 mod operate;
+mod time;
 
 pub use operate::{Start, Top};
+pub use time::{Blame, Diff, History, Query};
 
 use crate::examples;
+use crate::moment::Moment;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -102,7 +105,7 @@ pub enum Verb {
     },
     /// Ask a query
     #[command(after_help = examples::QUERY)]
-    Query(Call),
+    Query(Query),
     /// Rows of a table
     #[command(after_help = examples::ROWS)]
     Rows {
@@ -111,6 +114,27 @@ pub enum Verb {
         /// At most this many rows
         #[arg(long, default_value_t = 1000)]
         limit: usize,
+        /// As they were at a revision, a time, or so long ago
+        #[arg(long, value_name = "MOMENT")]
+        at: Option<Moment>,
+    },
+    /// Who did what to a mount, the last first: each revision that is kept, and calls that were refused
+    #[command(after_help = examples::HISTORY)]
+    History(History),
+    /// Rows that differ between two moments of a mount, or between two mounts of the same schema
+    #[command(after_help = examples::DIFF)]
+    Diff(Diff),
+    /// Who last changed a row
+    #[command(after_help = examples::BLAME)]
+    Blame(Blame),
+    /// Do what is kept of a mount's past again, and compare: equal, or the first revision that differs
+    #[command(after_help = examples::REPLAY)]
+    Replay {
+        /// The mount's path, or a module of the project
+        path: String,
+        /// Up to this revision [default: the present]
+        #[arg(long, value_name = "REVISION")]
+        to: Option<u64>,
     },
     /// What a module logs
     #[command(after_help = examples::LOGS)]
@@ -500,15 +524,16 @@ pub enum Cluster {
     },
 }
 
-/// A duration like `500ms`, `30s`, `2m`, `1h`.
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration like `500ms`, `30s`, `2m`, `1h`, `7d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
-        _ => return Err("a duration is a number with ms, s, m or h, for example 30s".into()),
+        "d" => 24 * 3_600_000,
+        _ => return Err("a duration is a number with ms, s, m, h or d, for example 30s".into()),
     };
     let number: u64 = digits.parse().map_err(|_| format!("{digits:?} is not a number"))?;
     number.checked_mul(unit).map(Duration::from_millis).ok_or_else(|| "too long".into())

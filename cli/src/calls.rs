@@ -3,6 +3,7 @@
 use crate::arguments::Call as Arguments;
 use crate::dry_run::dry_run;
 use crate::json::{fields_name, members_to_json, to_json};
+use crate::moment::{Moment, administration};
 use crate::names::walk;
 use crate::show::Show;
 use crate::words;
@@ -14,7 +15,7 @@ use isx_iface::{Anchor, HostStub, Module};
 use isx_iface::{Call, Delivery};
 use isx_row::codec::{decode_record, encode_record};
 use isx_row::schema::{Schema, Table};
-use isx_row::{Code, Error, Field, Signature, Type};
+use isx_row::{Bytes, Code, Error, Field, Signature, Type};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
@@ -72,16 +73,36 @@ pub async fn call(
         let text = own_error(&function, &detail)?;
         return Err(Error::new(Code::Application, format!("{path} {name}: {text}")).into());
     }
-    let fields = [Field { name: "answer".into(), ty: function.answer.clone() }];
-    let (_, values) = decode_record(&fields, &answer.payload)?;
-    let value = to_json(function.answer, values.first().context("an answer has one member")?);
+    let value = self::answer(&function, &answer.payload)?;
     let revision = answer.revision.map(|revision| revision.0.to_string());
-    let text = if matches!(function.answer, Type::Tuple(none) if none.is_empty()) {
-        String::new()
-    } else {
-        crate::show::cell(&value)
-    };
-    Ok(show.one(|| text, || json!({ "answer": value, "revision": revision }))?)
+    Ok(show.one(|| text(&function, &value), || json!({ "answer": value, "revision": revision }))?)
+}
+
+/// `isx query --at`: of the module and the rows of then.
+pub async fn query_at(host: &HostStub, arguments: &Arguments, at: Moment, show: Show) -> Result<()> {
+    let (path, name) = (arguments.path.as_str(), arguments.function.as_str());
+    let module = administration(host, path, Some(at)).await?;
+    let schema = Schema::decode(&describe(&module).await?.schema.0)?;
+    let function = function(&schema, path, name, Kind::Query)?;
+    let payload = payload(&function, name, &arguments.arguments)?;
+    let asked = module.ask(name.into(), Bytes(payload)).await.with_context(|| format!("{path} {name}"))?;
+    let value = answer(&function, &asked.payload.0)?;
+    Ok(show.one(|| text(&function, &value), || json!({ "answer": value, "revision": asked.revision.to_string() }))?)
+}
+
+/// The value of an answer.
+fn answer(function: &Function<'_>, payload: &[u8]) -> Result<Json> {
+    let fields = [Field { name: "answer".into(), ty: function.answer.clone() }];
+    let (_, values) = decode_record(&fields, payload)?;
+    Ok(to_json(function.answer, values.first().context("an answer has one member")?))
+}
+
+/// An answer for people: nothing where it says nothing.
+fn text(function: &Function<'_>, value: &Json) -> String {
+    match function.answer {
+        Type::Tuple(none) if none.is_empty() => String::new(),
+        _ => crate::show::cell(value),
+    }
 }
 
 /// The module's own error, as its schema says it.
@@ -156,10 +177,16 @@ pub fn row(fields: &[Field], bytes: &[u8]) -> Result<Json> {
 }
 
 /// `isx rows`.
-pub async fn rows(host: &HostStub, path: &str, name: &str, limit: usize, show: Show) -> Result<()> {
-    let schema = schema(host, path).await?;
+pub async fn rows(
+    host: &HostStub,
+    (path, name): (&str, &str),
+    limit: usize,
+    at: Option<Moment>,
+    show: Show,
+) -> Result<()> {
+    let module = administration(host, path, at).await?;
+    let schema = Schema::decode(&describe(&module).await?.schema.0)?;
     let fields = fields(table(&schema, path, name)?);
-    let module = walk(host, path).await?.module().await?;
     let (mut records, mut after) = (Vec::new(), None);
     while records.len() < limit {
         let wanted = u32::try_from(limit - records.len()).unwrap_or(u32::MAX);
@@ -197,7 +224,7 @@ pub async fn watch(host: &HostStub, path: &str, name: &str, count: Option<u64>, 
                 RowChange::Update => "update",
                 RowChange::Delete => "delete",
             };
-            let of = |bytes: &Option<isx_row::Bytes>| bytes.as_ref().map(|bytes| row(&fields, &bytes.0)).transpose();
+            let of = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| row(&fields, &bytes.0)).transpose();
             let (old, new) = (of(&change.old)?, of(&change.new)?);
             let shown = new.as_ref().or(old.as_ref()).map(Json::to_string).unwrap_or_default();
             let revision = step.revision;

@@ -134,7 +134,7 @@ impl Session<'_> {
         let schema = isx_row::schema::Schema::decode(&description.schema.0)?;
         for table in &schema.tables {
             println!("{path}:{}", table.name);
-            crate::calls::rows(self.host, path, &table.name, ROWS_SHOWN, self.show).await?;
+            crate::calls::rows(self.host, (path, &table.name), ROWS_SHOWN, None, self.show).await?;
         }
         Ok(())
     }

@@ -30,8 +30,18 @@ examples! {
         "isx call chat send - --within 5s",
         "isx call chat send '\"@ada\"'",
         "isx call chat invite '{\"name\":\"ada\",\"age\":36}'";
-    QUERY: "isx query /self/tally total", "isx query chat last 10 --json", "isx query chat find @question.json";
-    ROWS: "isx rows chat:message", "isx rows /self/tally:counter --limit 10 --json";
+    QUERY: "isx query /self/tally total",
+        "isx query chat last 10 --json",
+        "isx query chat find @question.json",
+        "isx query /self/tally total --at 12";
+    ROWS: "isx rows chat:message",
+        "isx rows /self/tally:counter --limit 10 --json",
+        "isx rows chat:message --at 10m",
+        "isx rows chat:message --at 2026-01-31T12:00:00Z";
+    HISTORY: "isx history chat", "isx history /self/tally -n 10 --before 40 --json";
+    DIFF: "isx diff chat --from 10m", "isx diff /self/tally --from 3 --to 7 --json", "isx diff /self/chat /self/trial";
+    BLAME: "isx blame /self/tally:counter apples", "isx blame chat:message 17 --json";
+    REPLAY: "isx replay chat", "isx replay /self/tally --to 12 --json";
     LOGS: "isx logs chat", "isx logs /self/chat -f --level warn", "isx logs chat -n 20";
     WATCH: "isx watch chat:message", "isx watch /self/tally:counter --count 2", "isx watch /self/motd";
     GET: "isx get /self/motd";
@@ -42,7 +52,7 @@ examples! {
     UNMOUNT: "isx unmount /self/chat", "isx unmount chat";
     RM: "isx rm /self/motd", "isx rm chat --yes";
     START: "isx start", "isx start --alias beta --listen 127.0.0.1:0 --new", "isx start --public --http 127.0.0.1:9100",
-        "isx start --no-http";
+        "isx start --no-http", "isx start --history 30d", "isx start --history all";
     STOP: "isx stop", "isx stop --context work";
     STATUS: "isx status", "isx status --json";
     TOP: "isx top", "isx top /self/tally --once", "isx top --interval 5s";

@@ -1,7 +1,7 @@
 //! The `isx` command: reads arguments, environment and configuration, composes a node or a client, shows results.
 //!
 //! Results go to standard output, everything else to standard error. Each verb is a module: [`names`], [`calls`],
-//! [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`top`], [`contexts`], [`key`], [`doctor`],
+//! [`time`], [`modules`], [`bindings`], [`new`], [`test`], [`dev`], [`logs`], [`node`], [`run`], [`top`], [`contexts`], [`key`], [`doctor`],
 //! [`bounds`], [`help`]; [`reach`] finds or brings the node they use, [`project`] says what bare names mean.
 //!
 //! Knows nothing of what it composes but its public face; nothing depends on it.
@@ -24,6 +24,7 @@ mod json;
 mod key;
 mod logs;
 mod modules;
+mod moment;
 mod names;
 mod new;
 mod node;
@@ -36,12 +37,13 @@ mod runtime;
 mod sdk;
 mod show;
 mod test;
+mod time;
 mod top;
 mod userfile;
 mod words;
 
 use anyhow::{Context, Result};
-use arguments::{Arguments, Cluster, Dev, Global, Publish, Verb};
+use arguments::{Arguments, Cluster, Dev, Global, Publish, Query, Verb};
 use clap::Parser;
 use project::Project;
 use reach::{Otherwise, reach};
@@ -160,11 +162,18 @@ async fn with_host(
         Verb::Call { call, dry_run } => {
             calls::call(host, &call, (calls::Kind::Reducer, dry_run), global.within, show).await
         }
-        Verb::Query(call) => calls::call(host, &call, (calls::Kind::Query, false), global.within, show).await,
-        Verb::Rows { target, limit } => {
+        Verb::Query(Query { call, at: None }) => {
+            calls::call(host, &call, (calls::Kind::Query, false), global.within, show).await
+        }
+        Verb::Query(Query { call, at: Some(at) }) => calls::query_at(host, &call, at, show).await,
+        Verb::History(arguments) => time::history(host, &arguments, show).await,
+        Verb::Diff(arguments) => time::diff(host, &arguments, show).await,
+        Verb::Blame(arguments) => time::blame(host, &arguments, show).await,
+        Verb::Replay { path, to } => time::replay(host, &path, to, show).await,
+        Verb::Rows { target, limit, at } => {
             let (path, table) = names::member(&target);
             let table = table.with_context(|| format!("say PATH:table, for example {path}:rows"))?;
-            calls::rows(host, path, table, limit, show).await
+            calls::rows(host, (path, table), limit, at, show).await
         }
         Verb::Watch { target, count } => match names::member(&target) {
             (path, Some(table)) => calls::watch(host, path, table, count, show).await,

@@ -3,7 +3,7 @@
 //! Found in the current folder or above it, as cargo finds its manifest. Where it is, a word that is no path is the
 //! project's: [`Project::resolve`] puts the mount's path for the module's name before a verb sees it.
 
-use crate::arguments::{Call, Logs, Top, Verb};
+use crate::arguments::{Blame, Call, Diff, History, Logs, Query, Top, Verb};
 use crate::contexts::check_address;
 use anyhow::{Context, Result, bail, ensure};
 use isx_iface::anchor::MountLimits;
@@ -191,7 +191,10 @@ impl Project {
     pub fn resolve(project: Option<&Self>, verb: &mut Verb) -> Result<()> {
         match verb {
             Verb::Call { call: Call { path, .. }, .. }
-            | Verb::Query(Call { path, .. })
+            | Verb::Query(Query { call: Call { path, .. }, .. })
+            | Verb::History(History { path, .. })
+            | Verb::Blame(Blame { target: path, .. })
+            | Verb::Replay { path, .. }
             | Verb::Rows { target: path, .. }
             | Verb::Watch { target: path, .. }
             | Verb::Logs(Logs { path, .. })
@@ -203,6 +206,10 @@ impl Project {
             | Verb::Mount { path, .. }
             | Verb::Unmount { path }
             | Verb::Rm { path, .. } => Self::path_of(project, path),
+            Verb::Diff(Diff { path, other, .. }) => {
+                Self::path_of(project, path)?;
+                other.as_mut().map_or(Ok(()), |other| Self::path_of(project, other))
+            }
             // Where it is no module of the project it is a file.
             Verb::Schema { what } | Verb::Inspect { what } => match project {
                 Some(project) if project.module(what).is_ok() => Self::path_of(Some(project), what),

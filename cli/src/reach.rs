@@ -237,6 +237,7 @@ pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Runn
             listen: vec![format!("/{protocol}/{}/tcp/{}", listen.ip(), listen.port())],
             http: http.map(Place::address),
             public: start.public,
+            history: start.history,
             exec: executor::ports(&cache_dir, &state_dir)?,
         })
     };

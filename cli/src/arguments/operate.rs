@@ -2,6 +2,7 @@
 
 use super::duration;
 use clap::Args;
+use isx_node::HistoryRule;
 use std::time::Duration;
 
 /// `isx start`.
@@ -26,6 +27,10 @@ pub struct Start {
     /// Let callers without a right in, to what is public
     #[arg(long, env = "ISX_PUBLIC")]
     pub public: bool,
+    /// How much of the past of mounts is kept: an age like 7d or 12h, so many revisions of each mount, or all; within
+    /// HISTORY_BYTES_MAX. It is remembered [default: what was said last, at first 7d]
+    #[arg(long, env = "ISX_HISTORY", value_name = "RULE")]
+    pub history: Option<HistoryRule>,
 }
 
 /// `isx top`.

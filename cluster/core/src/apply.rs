@@ -16,6 +16,7 @@ use crate::group::{Content, Group, MountsGroup, TreeGroup};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
 use crate::mount::{Mount, outcome};
 use crate::outcome::Outcome;
+use crate::past::Watch;
 use crate::planted::{Bug, Planted};
 use crate::request::{ReducerCall, Request};
 use crate::session::Admission;
@@ -45,6 +46,8 @@ pub(crate) struct Run<'a> {
     outcomes: Vec<Outcome>,
     effects: Effects,
     planted: Planted,
+    /// Who looks at what commits.
+    pub(crate) watch: Option<&'a mut Watch>,
 }
 
 /// A request's position in its entry, and its place in the mount's random stream.
@@ -137,7 +140,7 @@ impl<'a> Run<'a> {
         planted: Planted,
     ) -> Self {
         let outcomes = vec![Outcome::Done; entry.records.len()];
-        Self { index, entry, skips, engine, time: Time(0), outcomes, effects: Effects::default(), planted }
+        Self { index, entry, skips, engine, time: Time(0), outcomes, effects: Effects::default(), planted, watch: None }
     }
 
     /// Applies the entry.
@@ -361,6 +364,9 @@ impl<'a> Run<'a> {
         let time = if self.planted.has(Bug::StampedBefore) { mount.changed } else { self.time };
         let transaction = mount.commit(time, changes);
         self.effects.of(mount).transactions.extend(transaction);
+        if let Some(watch) = &mut self.watch {
+            watch.see(mount);
+        }
     }
 
     /// Runs calls, or installs what they did. The mount's tables are as they were when this fails.

@@ -24,6 +24,7 @@
 //! - A session's rows go with it, and its hooks see it come and go: `presence::*`.
 //! - A message between mounts runs once and in order, and is settled once: `post::*`.
 //! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
+//! - What is applied a second time ends where it ended the first, at every revision: `past::*`.
 //!
 //! # Example
 //! ```
@@ -52,6 +53,7 @@ pub mod limits;
 mod machine;
 mod mount;
 mod outcome;
+mod past;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(not(feature = "planted"))]
@@ -71,6 +73,7 @@ pub use entry::{Effect, Entry, EntryHeader, Mode, Packed, Record};
 pub use group::{FEATURE_LEVEL, Member};
 pub use machine::{Applied, Effects, Hold, LogLine, Machine, MountEffects};
 pub use outcome::{CallAnswer, Outcome};
+pub use past::{Goal, Past, Step, StepKind};
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use presence::Connected;

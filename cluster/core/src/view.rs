@@ -4,7 +4,7 @@ use crate::group::{Content, Group, Member};
 use crate::mount::Mount;
 use crate::presence::Connected;
 use crate::request::{ModuleRecord, ReducerCall};
-use crate::ring::Resume;
+use crate::ring::{Resume, Transaction};
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
 use isx_row::{Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
@@ -253,6 +253,11 @@ impl<'a> MountView<'a> {
         self.mount.timers.iter()
     }
 
+    /// The hash over everything of the mount that replicas must agree on.
+    pub fn state_hash(&self) -> [u8; 32] {
+        self.mount.digest()
+    }
+
     /// The tables.
     pub fn database(&self) -> &'a Database {
         &self.mount.database
@@ -276,6 +281,11 @@ impl<'a> MountView<'a> {
         let invocation = self.mount.invocation(call, 0);
         let mut executed = executor.execute(&self.mount.module.code, &mut database, entry, &[invocation])?;
         Ok(executed.swap_remove(0))
+    }
+
+    /// The transactions of this incarnation that the change ring has, oldest first.
+    pub fn recent(&self) -> impl Iterator<Item = Arc<Transaction>> + use<> {
+        self.mount.ring.transactions()
     }
 
     /// Runs a query on this version.

@@ -17,7 +17,7 @@ pub(crate) fn dry_run(
     entry: &EntryContext,
 ) -> Result<DryRun, Error> {
     let executed = mount.dry_run(executor, call, entry);
-    let Executed { outcome, detail, fuel, changes, log } =
+    let Executed { outcome, detail, fuel, changes, log, .. } =
         executed.map_err(|hold| Error::new(Code::Busy, format!("the call can not be tried now: {hold:?}")))?;
     let database = mount.database();
     let (mut room, mut told) = (PAGE_BYTES_MAX / 2, Vec::new());

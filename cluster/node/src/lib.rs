@@ -38,6 +38,7 @@ mod mounted;
 mod node;
 #[cfg(feature = "real")]
 mod operation;
+mod past;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(not(feature = "planted"))]
@@ -54,6 +55,8 @@ mod shared;
 mod state;
 mod upkeep;
 
+/// What a node keeps of the past of its mounts.
+pub use isx_raft::Rule as HistoryRule;
 #[cfg(feature = "real")]
 pub use node::{Config, Node, StartError};
 #[cfg(feature = "planted")]

@@ -1,37 +1,55 @@
 //! The administration of a mount, for those with the owner's rights.
 
+use crate::past::{self, Place};
 use crate::shared::{Shared, Who, mount_in, unexpected};
 use crate::{dry_run, links, saga};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
-use isx_cluster::{Outcome, ReducerCall, Request, View};
+use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
-use isx_iface::module::{Description, DryRun, LogPart, Rows};
+use isx_iface::module::{Asked, At, Blamed, Description, DryRun, LogPart, Replayed, Rows, Steps};
 use isx_iface::usage::FunctionUsage;
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_port::Lane;
-use isx_raft::Consistency;
-use isx_row::{Bytes, Code, ContentHash, Error, Time};
+use isx_raft::{Consistency, Moment};
+use isx_row::{Bytes, Code, ContentHash, Error, Revision, Signature, Time};
 use isx_store::{EntryContext, Position, Scan};
 use std::sync::Arc;
 
 /// The administration of a mount for a caller.
 pub(crate) fn administration(shared: &Arc<Shared>, who: Who, binding: &Binding) -> ModuleStub {
-    ModuleStub(serve_module(Administration { shared: shared.clone(), who, binding: binding.clone() }))
+    ModuleStub(serve_module(Administration { shared: shared.clone(), who, binding: binding.clone(), at: None }))
 }
 
 struct Administration {
     shared: Arc<Shared>,
     who: Who,
     binding: Binding,
+    /// The revision it is of; none for the present.
+    at: Option<Revision>,
 }
 
 impl Administration {
     async fn view(&self) -> Result<View, Error> {
         self.who.owner_only("the mount's administration")?;
-        let group = crate::shared::group(self.binding.group);
-        self.shared.raft.read(group, Consistency::Linearizable, self.shared.soon()).await
+        let Place { group, mount } = self.place();
+        match self.at {
+            Some(revision) => self.shared.raft.past(group, mount, Moment::Revision(revision), self.shared.soon()).await,
+            None => self.shared.raft.read(group, Consistency::Linearizable, self.shared.soon()).await,
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place { group: crate::shared::group(self.binding.group), mount: self.binding.mount }
+    }
+
+    /// Refuses what only the present can do.
+    fn present_only(&self) -> Result<(), Error> {
+        match self.at {
+            Some(revision) => Err(Error::new(Code::Unsupported, format!("revision {revision} is of the past"))),
+            None => self.who.owner_only("the mount's administration"),
+        }
     }
 
     async fn state(&self) -> Result<String, Error> {
@@ -97,6 +115,7 @@ impl Module for Administration {
     }
 
     async fn log(&self, after: Option<u64>) -> Result<BoxStream<'static, Result<LogPart, Error>>, Error> {
+        self.present_only()?;
         mount_in(&self.view().await?, &self.binding.mount)?;
         let (shared, group, mount) =
             (self.shared.clone(), crate::shared::group(self.binding.group), self.binding.mount);
@@ -105,6 +124,7 @@ impl Module for Administration {
     }
 
     async fn dry_run(&self, reducer: String, arguments: Bytes) -> Result<DryRun, Error> {
+        self.present_only()?;
         let view = self.view().await?;
         let (shared, id, principal) = (self.shared.clone(), self.binding.mount, self.who.principal);
         let mut seed = [0; 32];
@@ -124,7 +144,50 @@ impl Module for Administration {
         Ok(self.shared.metered.accounts.functions(&self.binding.mount))
     }
 
+    async fn ask(&self, name: String, Bytes(payload): Bytes) -> Result<Asked, Error> {
+        let view = self.view().await?;
+        let Place { group, mount } = self.place();
+        let (code, revision) = {
+            let mount = mount_in(&view, &mount)?;
+            (mount.module().code, mount.revision())
+        };
+        // The code of then may be another than that of now.
+        self.shared.load(code).await?;
+        let Who { principal, owner: trusted } = self.who;
+        let query = QueryCall { name, signature: Signature::ANY, principal, trusted, payload };
+        let shared = self.shared.clone();
+        let ask = move || mount_in(&view, &mount)?.query(&*shared.exec, &query);
+        let payload = self.shared.on(Lane::Query(group.0), ask).await?;
+        Ok(Asked { revision: revision.0, payload: Bytes(payload) })
+    }
+
+    async fn at(&self, at: At) -> Result<ModuleStub, Error> {
+        self.who.owner_only("the mount's administration")?;
+        let revision = past::revision_at(&self.shared, self.place(), at).await?;
+        let (shared, who, binding) = (self.shared.clone(), self.who, self.binding.clone());
+        Ok(ModuleStub(serve_module(Administration { shared, who, binding, at: Some(revision) })))
+    }
+
+    async fn history(&self, before: Option<u64>, limit: u32) -> Result<Steps, Error> {
+        self.who.owner_only("the mount's administration")?;
+        // Of a revision of the past: what came up to it.
+        let end = self.at.map(|revision| revision.0.saturating_add(1));
+        let before = before.into_iter().chain(end).min();
+        past::history(&self.shared, self.place(), before, limit).await
+    }
+
+    async fn blame(&self, table: String, Bytes(key): Bytes) -> Result<Blamed, Error> {
+        self.present_only()?;
+        past::blame(&self.shared, self.place(), &table, &key).await
+    }
+
+    async fn replay(&self, to: Option<u64>) -> Result<Replayed, Error> {
+        self.who.owner_only("the mount's administration")?;
+        past::replay(&self.shared, self.place(), to.or(self.at.map(|revision| revision.0))).await
+    }
+
     async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {
+        self.present_only()?;
         self.shared.load(code).await?;
         let view = self.view().await?;
         let mount = mount_in(&view, &self.binding.mount)?;

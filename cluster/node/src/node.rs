@@ -14,7 +14,7 @@ use isx_gateway::Gateway;
 use isx_iface::{HostStub, serve_host};
 use isx_net::{Key, Libp2p, peer_text};
 use isx_port::{Entropy, Ports};
-use isx_raft::{Options, Origin};
+use isx_raft::{Options, Origin, Rule};
 use isx_row::{Error, HomeId, Principal};
 use isx_vat::{Vats, vats};
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Whether callers without a right are let in to what is public.
     pub public: bool,
+    /// What it keeps of the past of its mounts; without it what it was told the last time, at first a week.
+    pub history: Option<Rule>,
     /// What its executor needs of the process.
     pub exec: isx_exec::Ports,
 }
@@ -146,10 +148,12 @@ impl Node {
         };
         let cluster = first_half(state.identity("cluster", fresh)?);
         let secret = fresh();
+        let mut raft = Options::single(cluster, peer, origin);
+        raft.history.rule = state.history(config.history, raft.history.rule)?;
         let parts = Parts {
             ports,
             exec: Arc::new(Exec::new(config.exec)?),
-            raft: Options::single(cluster, peer, origin),
+            raft,
             peer_text,
             home,
             alias,

@@ -1,5 +1,6 @@
 //! The state folder: one node's at a time, of a known version, with the node's identity.
 
+use isx_raft::Rule;
 use rustix::fs::{FlockOperation, flock};
 use std::fs;
 use std::io::{self, Write};
@@ -104,6 +105,27 @@ impl StateFolder {
             Err(source) => Err(StateError::Io { path, source }),
         }
     }
+
+    /// What is kept of the past of mounts: what is asked for, which is remembered; else what was the last time, else this.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn history(&self, asked: Option<Rule>, otherwise: Rule) -> Result<Rule, StateError> {
+        let path = self.path.join("history");
+        if let Some(rule) = asked {
+            let text = format!("{rule}\n");
+            write_whole(&path, text.as_bytes()).map_err(|source| StateError::Io { path, source })?;
+            return Ok(rule);
+        }
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(otherwise),
+            // What can not be read drops nothing.
+            read => Ok(read.ok().and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| {
+                tracing::error!(path = %path.display(), "what is kept of the past can not be read: all is; say it with --history");
+                Rule::All
+            })),
+        }
+    }
 }
 
 /// A key followed by four bytes of its hash.
@@ -143,6 +165,17 @@ mod tests {
         drop(first);
         let again = StateFolder::take(&path).unwrap();
         assert_eq!(again.identity("key", || panic!("made once")).unwrap(), [7; 32]);
+    }
+
+    #[test]
+    fn what_is_kept_of_the_past_is_remembered() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::take(root.path()).unwrap();
+        assert_eq!(folder.history(None, Rule::All).unwrap(), Rule::All);
+        assert_eq!(folder.history(Some(Rule::Revisions(9)), Rule::All).unwrap(), Rule::Revisions(9));
+        assert_eq!(folder.history(None, Rule::All).unwrap(), Rule::Revisions(9));
+        fs::write(root.path().join("history"), "much").unwrap();
+        assert_eq!(folder.history(None, Rule::Revisions(1)).unwrap(), Rule::All);
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn the_node_counts_what_its_caller_counts() {
         alias: "alpha".into(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         http: None,
+        history: None,
         public: false,
         exec: isx_exec::Ports::here(),
     };

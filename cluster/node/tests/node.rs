@@ -24,6 +24,7 @@ fn config(folder: &Path, public: bool) -> Config {
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         http: None,
         public,
+        history: None,
         exec: isx_exec::Ports::here(),
     }
 }

@@ -25,7 +25,7 @@ impl<F: Fn() -> Ports + Send + Sync> StoreBuilder<Types, GroupLog, Replica> for 
         let failed = |text: String| StorageError::read(Types::err_from_string(text));
         let opened = Log::open(&ports, &self.node, LogIdentity([1; 16]), Planted::NONE).await;
         let (log, _) = opened.map_err(|error| failed(error.to_string()))?;
-        let shared = Shared::open(&ports, 1, self.executor.clone(), Planted::NONE).await;
+        let shared = Shared::open(&ports, 1, self.executor.clone(), None, Planted::NONE).await;
         let shared = shared.map_err(|error| failed(error.to_string()))?;
         Ok(((), GroupLog::new(log, Group(1)), Replica::new(shared)))
     }

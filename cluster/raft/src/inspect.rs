@@ -41,7 +41,7 @@ pub fn durable_group(
     node: u64,
     group: Group,
 ) -> Result<Option<DurableGroup>, WalError> {
-    let options = isx_wal::Options::new(crate::log::DIR, crate::raft::identity(&cluster, node));
+    let options = isx_wal::Options::new(crate::log::DIR, crate::log::identity(&cluster, node));
     let (wal, recovered) = Wal::open(disk, options)?;
     if recovered.created {
         return Ok(None);

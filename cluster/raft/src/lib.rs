@@ -8,7 +8,8 @@
 //! From below: `runtime` is openraft's runtime over the ports; `format`, `message` and `frame` are the bytes in files and
 //! on the wire; `log` is openraft's log over the one log of the node, `snapshot` and `replica` its state machine over the
 //! replicated machine; `network` asks peers and `serve` answers them; `batch` gathers requests into entries,
-//! `tick` adds those that time makes due, `post` those that carry messages between mounts.
+//! `tick` adds those that time makes due, `post` those that carry messages between mounts; `history` keeps what is behind
+//! the log, and `past` goes through it again.
 //!
 //! Knows nothing of libp2p, wasmtime, tokio's runtime, or what entries mean.
 //!
@@ -22,6 +23,7 @@
 //! - A crash between any two steps of writing a snapshot leaves one that loads: the seeds of isx-sim.
 //! - Bytes of peers and files have one encoding, never panic, and allocate no more than their bounds:
 //!   `format::tests`, `message::tests`, `frame::tests`.
+//! - Any revision that is kept can be rebuilt, and is what it was, after crashes and purges: the oracle `past` of isx-sim.
 //! - The storage is what openraft expects: `openraft_storage_suite` in isx-sim.
 //!
 //! # Example
@@ -48,12 +50,14 @@ pub mod conformance;
 mod figures;
 mod format;
 mod frame;
+mod history;
 pub mod inspect;
 pub mod limits;
 mod log;
 mod message;
 mod network;
 mod pace;
+mod past;
 #[cfg(feature = "planted")]
 mod planted;
 #[cfg(not(feature = "planted"))]
@@ -69,7 +73,9 @@ mod tick;
 mod types;
 
 pub use figures::{GroupFigures, LogFigures, Observed};
+pub use history::{Retention, Rule};
 pub use isx_wal::Group;
+pub use past::{Moment, Replayed};
 #[cfg(feature = "planted")]
 pub use planted::Bug;
 pub use raft::{

@@ -44,6 +44,29 @@ pub const ENTRIES_PER_SNAPSHOT: u64 = 4096;
 /// Entries kept behind a snapshot, so that a follower that is a little behind needs no snapshot.
 pub const ENTRIES_KEPT: u64 = 512;
 
+/// Bytes of history that a group of mounts keeps beside its log and its snapshot: entries, older snapshots, and chunks that
+/// only those name. At the bound the oldest goes, whatever the rule of retention says, and asking for it is `too_old`.
+pub const HISTORY_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes of entries in one file of history; the next begin another.
+pub const HISTORY_SPAN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a file of history below which the next snapshot's entries are put into it, too: small ones would be many.
+pub const HISTORY_MERGE_BYTES: u64 = 256 * 1024;
+/// Bytes of entries behind an older snapshot after which another is kept: what is applied again to come to a revision.
+pub const HISTORY_BASE_BYTES: u64 = 16 * 1024 * 1024;
+/// Snapshots whose entries are kept behind one older snapshot, after which another is kept; as [`HISTORY_BASE_BYTES`].
+pub const HISTORY_BASE_SNAPSHOTS: u64 = 16;
+/// Older snapshots of a group; at the bound the oldest goes, with the entries behind it.
+pub const HISTORY_BASES_MAX: usize = 256;
+/// Bytes of a snapshot from which the past is rebuilt in memory, and of all that were and are still held; a larger one is
+/// refused with `limit`, and for another the one that rests longest goes.
+pub const PAST_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Versions of the past that are held for who asks again; the one that rests longest goes.
+pub const PASTS_MAX: usize = 4;
+/// Callers of a group that wait while the past is rebuilt for one; more are `busy`.
+pub const PASTS_WAITING_MAX: usize = 16;
+/// Entries applied again in one job, so that others of the lane get their turn and whoever gave up is noticed.
+pub const PAST_ENTRIES_PER_JOB: usize = 64;
+
 /// How long opening a stream to a peer may take.
 pub const DIAL_WITHIN: Duration = Duration::from_secs(2);
 /// How long a peer may take to answer an append or a chunk; then the stream is given up.
@@ -91,3 +114,4 @@ const _: () = assert!(FRAME_BYTES_MAX > MANIFEST_BYTES_MAX + 4096);
 const _: () = assert!(APPENDS_IN_FLIGHT_MAX <= FRAMES_QUEUED_MAX);
 const _: () = assert!(ELECTION_MIN.as_millis() >= 3 * HEARTBEAT.as_millis());
 const _: () = assert!(ENTRIES_KEPT < ENTRIES_PER_SNAPSHOT);
+const _: () = assert!(HISTORY_MERGE_BYTES < HISTORY_SPAN_BYTES_MAX as u64);

@@ -13,6 +13,7 @@ use crate::types::{LogEntry, LogId, Types, Vote, log_id};
 use futures::channel::oneshot;
 use futures::{Stream, stream};
 use isx_port::{Disk, Instant, Lane, Spawn};
+use isx_row::ContentHash;
 use isx_store::ExecutionId;
 use isx_wal::{Fetch, Group, LogIdentity, Record, Recovered, Ticket, Wal, WalError};
 use openraft::storage::{IOFlushed, RaftLogStorage};
@@ -69,6 +70,13 @@ impl Waiter {
             Self::Once(sender) => drop(sender.send(result)),
         }
     }
+}
+
+/// The identity of a node's log: of this cluster and this node.
+pub(crate) fn identity(cluster: &[u8; 16], node: u64) -> LogIdentity {
+    let name = [b"isx:log".as_slice(), cluster, &node.to_le_bytes()].concat();
+    let [identity @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = ContentHash::of(&name).digest;
+    LogIdentity(identity)
 }
 
 fn damaged(error: FormatError) -> io::Error {

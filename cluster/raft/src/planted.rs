@@ -29,6 +29,8 @@ pub enum Bug {
     TimeFromWall,
     /// A timer that another node may fire is not looked at again.
     TimerGivenUp,
+    /// The past is begun one entry behind its base.
+    BaseOffByOne,
     /// One of the machine's.
     Machine(isx_cluster::Bug),
     /// One of the log's.
@@ -50,6 +52,7 @@ impl Bug {
         Self::MembersForgotten,
         Self::TimeFromWall,
         Self::TimerGivenUp,
+        Self::BaseOffByOne,
     ];
 }
 

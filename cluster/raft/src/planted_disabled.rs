@@ -17,6 +17,7 @@ pub(crate) enum Bug {
     MembersForgotten,
     TimeFromWall,
     TimerGivenUp,
+    BaseOffByOne,
 }
 
 /// Nothing is planted.

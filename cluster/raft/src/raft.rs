@@ -5,8 +5,9 @@ mod status;
 pub use status::{GroupStatus, Role, Voting};
 
 use crate::batch::{Proposer, Queue, not_leader};
+use crate::history::Retention;
 use crate::limits;
-use crate::log::{GroupLog, Log};
+use crate::log::{GroupLog, Log, identity};
 use crate::network::Links;
 use crate::planted::{Bug, Planted};
 use crate::replica::{Replica, Shared};
@@ -18,9 +19,9 @@ use crate::{post, tick};
 use futures::future::{Either, select, select_all};
 use isx_cluster::{Effects, Outcome, Request, View};
 use isx_port::{Clock, Instant, NetError, PeerId, Ports};
-use isx_row::{Code, ContentHash, Error};
+use isx_row::{Code, Error};
 use isx_store::{ExecutionId, Executor};
-use isx_wal::{Group, LogIdentity, WalError};
+use isx_wal::{Group, WalError};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::{AsyncRuntime, Config, ReadPolicy, SnapshotPolicy};
@@ -58,6 +59,8 @@ pub struct Options {
     pub origin: Origin,
     /// Entries between two snapshots of a group.
     pub entries_per_snapshot: u64,
+    /// What is kept of the past of mounts.
+    pub history: Retention,
     pub(crate) planted: Planted,
 }
 
@@ -70,7 +73,8 @@ impl Options {
     /// One of several founders.
     pub fn new(node: u64, cluster: [u8; 16], founders: BTreeMap<u64, PeerId>, origin: Origin) -> Self {
         let entries_per_snapshot = limits::ENTRIES_PER_SNAPSHOT;
-        Self { node, cluster, founders, origin, entries_per_snapshot, planted: Planted::NONE }
+        let history = Retention::default();
+        Self { node, cluster, founders, origin, entries_per_snapshot, history, planted: Planted::NONE }
     }
 }
 
@@ -126,9 +130,9 @@ pub enum Consistency {
 }
 
 /// One group.
-struct Running {
+pub(crate) struct Running {
     raft: types::Raft,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     queue: Arc<Queue>,
 }
 
@@ -204,7 +208,8 @@ impl Raft {
         let config = Arc::new(config(&options).validate().map_err(|error| group_error(TREE)(&error))?);
         let mut groups = BTreeMap::new();
         for group in GROUPS {
-            let shared = Shared::open(&ports, group.0, executor.clone(), options.planted).await;
+            let retention = (group != TREE).then_some((options.history, options.entries_per_snapshot));
+            let shared = Shared::open(&ports, group.0, executor.clone(), retention, options.planted).await;
             let shared = shared
                 .map_err(|error: SnapshotError| StartError::Snapshot { group: group.0, text: error.to_string() })?;
             let applied = shared.published().applied.map(|id| id.index);
@@ -264,7 +269,7 @@ impl Raft {
         Ok(())
     }
 
-    fn group(&self, group: Group) -> Result<&Running, Error> {
+    pub(crate) fn group(&self, group: Group) -> Result<&Running, Error> {
         self.inner.groups.get(&group.0).ok_or_else(|| Error::new(Code::NotFound, format!("no group {}", group.0)))
     }
 
@@ -335,7 +340,7 @@ impl Raft {
     }
 
     /// Runs `future` in the node's scope until the deadline.
-    async fn before<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
+    pub(crate) async fn before<T>(&self, deadline: Instant, future: impl Future<Output = T>) -> Result<T, Error> {
         let scoped = self.inner.node.scope(future);
         match select(scoped, self.inner.clock.sleep_until(deadline)).await {
             Either::Left((value, _)) => Ok(value),
@@ -469,13 +474,6 @@ impl Follow {
 
 fn busy(text: &dyn fmt::Display) -> Error {
     Error::new(Code::Busy, text.to_string())
-}
-
-/// The identity of a node's log: of this cluster and this node.
-pub(crate) fn identity(cluster: &[u8; 16], node: u64) -> LogIdentity {
-    let name = [b"isx:log".as_slice(), cluster, &node.to_le_bytes()].concat();
-    let [identity @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = ContentHash::of(&name).digest;
-    LogIdentity(identity)
 }
 
 /// Records which execution id applies the group's entries.

@@ -8,9 +8,11 @@
 //! openraft applies what the log has after it once a leader has said that it is committed.
 
 use crate::figures::GroupMeasures;
+use crate::history::{History, Mark, Replaced, Retention};
 use crate::limits;
 use crate::log::{FULL_RETRY, GroupLog};
 use crate::pace::Pace;
+use crate::past::Pasts;
 use crate::planted::{Bug, Planted};
 use crate::runtime::Runtime;
 use crate::snapshot::{Held, Manifest, SnapshotError, Store};
@@ -36,11 +38,14 @@ const HOLD_RETRY: Duration = Duration::from_secs(1);
 
 /// The replicated machine of one group, as everything but openraft reaches it.
 pub(crate) struct Shared {
-    group: u64,
-    spawn: Arc<dyn Spawn>,
-    clock: Arc<dyn Clock>,
+    pub(crate) group: u64,
+    pub(crate) spawn: Arc<dyn Spawn>,
+    pub(crate) clock: Arc<dyn Clock>,
     store: Arc<Store>,
-    executor: Arc<dyn Executor>,
+    pub(crate) executor: Arc<dyn Executor>,
+    /// What is kept of the past; none of a group that has no mounts.
+    pub(crate) history: Option<Arc<History>>,
+    pub(crate) pasts: Pasts,
     /// Held by the apply lane while it applies.
     machine: Mutex<Machine>,
     published: Mutex<Published>,
@@ -57,7 +62,7 @@ pub(crate) struct Shared {
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
     pub(crate) measures: GroupMeasures,
-    planted: Planted,
+    pub(crate) planted: Planted,
 }
 
 type MetricsReceiver = <<Runtime as AsyncRuntime>::Watch as Watch>::Receiver<RaftMetrics<Types>>;
@@ -101,16 +106,28 @@ impl Shared {
         ports: &isx_port::Ports,
         group: u64,
         executor: Arc<dyn Executor>,
+        retention: Option<(Retention, u64)>,
         planted: Planted,
     ) -> Result<Arc<Self>, SnapshotError> {
         let store = Store::new(ports, group, planted);
-        let execution = executor.clone();
-        let (machine, meta) = store
+        let (execution, of_history) = (executor.clone(), ports.clone());
+        let (machine, meta, history) = store
             .on_lane(move |store| {
-                Ok(match store.open()? {
+                let (machine, meta) = match store.open()? {
                     Some(held) => (load(&held, planted)?, held.manifest().meta().clone()),
                     None => (new_machine(group, &*execution, planted), SnapshotMeta::default()),
-                })
+                };
+                let open = |(retention, entries_per_snapshot)| {
+                    History::open(&of_history, group, retention, (execution.execution_id(), entries_per_snapshot))
+                };
+                // Without its past a node serves as well.
+                let unread = |error: &SnapshotError| tracing::error!(%error, "history can not be used in this life");
+                let history = retention.and_then(|asked| open(asked).inspect_err(unread).ok());
+                if let (Some(history), Some(last)) = (&history, meta.last_log_id) {
+                    history.at_snapshot(last.index, Mark::of(&machine.view()));
+                    drop(history.enforce(store).inspect_err(unread));
+                }
+                Ok((machine, meta, history.map(Arc::new)))
             })
             .await?;
         let published = Published {
@@ -128,6 +145,8 @@ impl Shared {
             clock: ports.clock.clone(),
             store,
             executor,
+            history,
+            pasts: Pasts::default(),
             machine: Mutex::new(machine),
             published: Mutex::new(published),
             changed: Notify::new(),
@@ -144,6 +163,12 @@ impl Shared {
     /// Says where a group that holds reads on, and how far that is committed.
     pub(crate) fn attach(&self, log: GroupLog, metrics: MetricsReceiver) {
         let _ = self.log.set((log, metrics));
+    }
+
+    /// The log, and the last index that is known to be committed.
+    pub(crate) fn log_and_committed(&self) -> Option<(GroupLog, u64)> {
+        let (log, metrics) = self.log.get()?;
+        Some((log.clone(), metrics.borrow_watched().local_committed.map_or(0, |id| id.index)))
     }
 
     pub(crate) fn store(&self) -> &Arc<Store> {
@@ -331,9 +356,7 @@ impl Shared {
 
     /// Reads on in the committed log for what the machine is told to pass over.
     async fn read_skips(self: &Arc<Self>, held: u64) -> Result<(), io::Error> {
-        let Some((log, metrics)) = self.log.get() else { return Ok(()) };
-        let committed = metrics.borrow_watched().local_committed.map_or(0, |id| id.index);
-        let mut log = log.clone();
+        let Some((mut log, committed)) = self.log_and_committed() else { return Ok(()) };
         let mut entries = pin!(log.entries_stream(held + 1..committed + 1).await);
         while let Some(entry) = entries.next().await {
             let Payload::Normal(command) = entry?.payload else { continue };
@@ -358,20 +381,31 @@ impl Shared {
         receiver.await.map_err(|_| io::Error::other("the apply lane ended"))
     }
 
-    /// Does `work` on the snapshot files; a full disk is waited out, as the log does. Doing it again is harmless.
-    async fn when_room<T: Send + 'static>(
+    /// Does `work` on the snapshot files; a full disk is waited out, as the log does, when history has no more to give.
+    /// Doing it again is harmless.
+    pub(crate) async fn when_room<T: Send + 'static>(
         &self,
         work: impl Fn(&Arc<Store>) -> Result<T, SnapshotError> + Clone + Send + 'static,
     ) -> Result<T, SnapshotError> {
         loop {
             match self.store.on_lane(work.clone()).await {
                 Err(SnapshotError::Disk(DiskError::Full { path })) if !self.is_stopping() => {
+                    if self.give_way().await? {
+                        tracing::warn!(group = self.group, path, "the disk is full: the oldest of history goes");
+                        continue;
+                    }
                     tracing::warn!(group = self.group, path, "no room for a snapshot");
                     self.clock.sleep_until(self.clock.now().after(FULL_RETRY)).await;
                 }
                 done => return done,
             }
         }
+    }
+
+    /// Gives the oldest of history for room; whether there was any.
+    pub(crate) async fn give_way(&self) -> Result<bool, SnapshotError> {
+        let Some(history) = self.history.clone() else { return Ok(false) };
+        self.store.on_lane(move |store| history.give_way(store)).await
     }
 
     async fn wait_for_poke(&self) -> Result<(), io::Error> {
@@ -396,14 +430,14 @@ fn replaced(entry: &Entry, effects: &Effects) -> usize {
 }
 
 /// The machine before its first entry.
-fn new_machine(group: u64, executor: &dyn Executor, planted: Planted) -> Machine {
+pub(crate) fn new_machine(group: u64, executor: &dyn Executor, planted: Planted) -> Machine {
     let mut machine = Machine::new(u32::try_from(group).unwrap_or(u32::MAX).into(), executor.execution_id());
     planted.in_machine(&mut machine);
     machine
 }
 
 /// The machine that a snapshot describes. Blocks.
-fn load(held: &Held, planted: Planted) -> Result<Machine, SnapshotError> {
+pub(crate) fn load(held: &Held, planted: Planted) -> Result<Machine, SnapshotError> {
     let mut restore = Restore::new(held.manifest().machine()).map_err(SnapshotError::Machine)?;
     planted.in_restore(&mut restore);
     while let Some(chunk) = restore.expected() {
@@ -466,8 +500,13 @@ impl RaftStateMachine<Types> for Replica {
         // Loaded before it replaces anything: a snapshot that does not load is never the current one.
         let loaded = held.clone();
         let machine = self.shared.store.on_lane(move |_| load(&loaded, planted)).await?;
+        let (history, mark) = (self.shared.history.clone(), Mark::of(&machine.view()));
         if !planted.has(Bug::InstallNotKept) {
             self.shared.when_room(move |store| held.adopt(store)).await?;
+        }
+        if let (Some(history), Some(last)) = (history, meta.last_log_id) {
+            // Of what lies between nothing is kept: history before it can not be gone on from.
+            history.at_snapshot(last.index, mark);
         }
         let meta = meta.clone();
         let replace = move |shared: &Shared| {
@@ -520,19 +559,35 @@ impl RaftSnapshotBuilder<Types> for Builder {
         let last_membership = if forgotten { StoredMembership::default() } else { membership };
         let meta = SnapshotMeta { last_log_id: applied, last_membership };
         let begun = self.shared.clock.now();
-        let held = self.shared.when_room(move |store| build(store, meta.clone(), &view)).await?;
+        let history = self.shared.history.clone();
+        let mark = Mark::of(&view);
+        // What the snapshot covers is in history before the log may drop it.
+        let replaced = self.shared.keep_history(applied.map(|id| id.index), &mark).await;
+        let building = move |store: &Arc<Store>| build(store, meta.clone(), &view, replaced);
+        let held = self.shared.when_room(building).await?;
         self.shared.measures.snapshots.observe_time(self.shared.clock.now().since(begun));
+        if let (Some(history), Some(index)) = (history, held.manifest().last_index())
+            && Some(index) == applied.map(|id| id.index)
+        {
+            history.at_snapshot(index, mark);
+            if let Err(error) = self.shared.store.on_lane(move |store| history.enforce(store)).await {
+                tracing::error!(%error, "what is old in history stays until the next snapshot");
+            }
+        }
         Ok(Snapshot { meta: held.manifest().meta().clone(), snapshot: held })
     }
 }
 
 /// Writes a version's chunks and manifest. Blocks.
-fn build(store: &Arc<Store>, meta: SnapshotMeta, view: &View) -> Result<Held, SnapshotError> {
+fn build(store: &Arc<Store>, meta: SnapshotMeta, view: &View, replaced: Replaced) -> Result<Held, SnapshotError> {
     let mut pin = store.pin();
     let mut snapshot = view.snapshot();
     for chunk in snapshot.by_ref() {
         pin.add(chunk.hash);
         store.put_chunk(chunk.hash, &chunk.bytes)?;
+    }
+    if replaced == Replaced::Stays {
+        store.keep_base()?;
     }
     store.commit(Manifest::new(meta, snapshot.finish().map_err(SnapshotError::Machine)?)?)
 }

@@ -4,6 +4,9 @@
 //! written, synced and renamed over the old one; the folder is synced; only then are chunks removed that nothing names.
 //! A crash between any two steps leaves the old manifest with all its chunks, or the new one with all of its own.
 //!
+//! An older snapshot that history is begun from stays as a base: its manifest under a name of its own, before the new one
+//! replaces it, so that no chunk of it goes.
+//!
 //! A chunk file is magic `isxC`, version, length, bytes; its checksum is its name. The manifest file is magic `isxM`,
 //! version, length, CRC-32C of the body, the body: log id and membership, and the machine's own manifest, which names
 //! the chunks.
@@ -25,6 +28,8 @@ const CHUNK_HEADER_BYTES: usize = 4 + 1 + 4;
 const MANIFEST_HEADER_BYTES: usize = 4 + 1 + 4 + 4;
 const MANIFEST: &str = "manifest";
 const NEW: &str = ".new";
+/// What the manifest of a snapshot that stays as a base begins with; the index of its last entry follows.
+const BASE: &str = "base.";
 
 /// Why a snapshot can not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +56,22 @@ impl From<SnapshotError> for std::io::Error {
     }
 }
 
+/// Chunks in order: hash and length.
+type Chunks = Vec<(ContentHash, u32)>;
+
 /// What a snapshot consists of.
 #[derive(Debug)]
 pub(crate) struct Manifest {
     meta: SnapshotMeta,
-    chunks: Vec<(ContentHash, u32)>,
+    chunks: Chunks,
     machine: Vec<u8>,
+    state_hash: [u8; 32],
     bytes: Vec<u8>,
 }
 
 impl Manifest {
     pub(crate) fn new(meta: SnapshotMeta, machine: Vec<u8>) -> Result<Self, SnapshotError> {
-        let chunks = chunks(&machine)?;
+        let (chunks, state_hash) = chunks(&machine)?;
         let mut body = Vec::new();
         put_snapshot_meta(&mut body, &meta);
         put_block(&mut body, &machine);
@@ -74,7 +83,7 @@ impl Manifest {
         if bytes.len() > MANIFEST_BYTES_MAX {
             return Err(SnapshotError::TooLarge { what: "a manifest", bytes: bytes.len() });
         }
-        Ok(Self { meta, chunks, machine, bytes })
+        Ok(Self { meta, chunks, machine, state_hash, bytes })
     }
 
     pub(crate) fn decode(bytes: Vec<u8>) -> Result<Self, SnapshotError> {
@@ -95,8 +104,8 @@ impl Manifest {
         let meta = read_snapshot_meta(&mut reader)?;
         let machine = reader.block("bytes of a manifest", MANIFEST_BYTES_MAX)?.to_vec();
         reader.end()?;
-        let chunks = chunks(&machine)?;
-        Ok(Self { meta, chunks, machine, bytes })
+        let (chunks, state_hash) = chunks(&machine)?;
+        Ok(Self { meta, chunks, machine, state_hash, bytes })
     }
 
     pub(crate) fn meta(&self) -> &SnapshotMeta {
@@ -113,16 +122,22 @@ impl Manifest {
         &self.machine
     }
 
+    /// The index of its last entry.
+    pub(crate) fn last_index(&self) -> Option<u64> {
+        self.meta.last_log_id.map(|id| id.index)
+    }
+
     /// As in a file and on the wire.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The chunks that a machine's manifest names.
-fn chunks(machine: &[u8]) -> Result<Vec<(ContentHash, u32)>, SnapshotError> {
+/// The chunks that a machine's manifest names, and its state hash.
+fn chunks(machine: &[u8]) -> Result<(Chunks, [u8; 32]), SnapshotError> {
     let manifest = isx_cluster::Manifest::decode(machine).map_err(SnapshotError::Machine)?;
-    Ok(manifest.chunks().iter().map(|chunk| (chunk.hash, chunk.bytes)).collect())
+    let chunks = manifest.chunks().iter().map(|chunk| (chunk.hash, chunk.bytes)).collect();
+    Ok((chunks, manifest.head().state_hash))
 }
 
 /// The snapshot files of one group. The functions that touch files block: they belong on [`Lane::Snapshot`].
@@ -137,6 +152,8 @@ pub(crate) struct Store {
 #[derive(Default)]
 struct State {
     current: Option<Arc<Manifest>>,
+    /// Older snapshots that history is begun from, by the index of the last entry.
+    bases: BTreeMap<u64, Arc<Manifest>>,
     /// Chunks that snapshots being built, sent or received still need.
     pins: BTreeMap<ContentHash, usize>,
 }
@@ -171,25 +188,94 @@ impl Store {
         self.disk.create_dir(&self.dir)?;
         self.disk.sync_dir("snap")?;
         self.disk.sync_dir("")?;
-        let path = self.path(MANIFEST);
-        let file = match self.disk.open(&path, OpenMode::Read) {
-            Ok(file) => file,
-            Err(DiskError::NotFound { .. }) => {
+        self.open_bases()?;
+        let manifest = match self.read_manifest(MANIFEST) {
+            Ok(manifest) => manifest,
+            Err(SnapshotError::Disk(DiskError::NotFound { .. })) => {
                 self.collect()?;
                 return Ok(None);
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
+        self.state().current = Some(manifest.clone());
+        self.collect()?;
+        Ok(Some(self.hold(manifest)))
+    }
+
+    fn read_manifest(&self, name: &str) -> Result<Arc<Manifest>, SnapshotError> {
+        let path = self.path(name);
+        let file = self.disk.open(&path, OpenMode::Read)?;
         let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
         if !(MANIFEST_HEADER_BYTES..=MANIFEST_BYTES_MAX).contains(&length) {
             return Err(SnapshotError::Damaged { file: path, what: "a manifest of an impossible length" });
         }
         let mut bytes = vec![0; length];
         file.read_at(0, &mut bytes)?;
-        let manifest = Arc::new(Manifest::decode(bytes)?);
-        self.state().current = Some(manifest.clone());
-        self.collect()?;
-        Ok(Some(self.hold(manifest)))
+        Manifest::decode(bytes).map(Arc::new)
+    }
+
+    /// Reads the bases. One that is damaged stays where it is, and the past is not begun from it.
+    fn open_bases(&self) -> Result<(), SnapshotError> {
+        for name in self.disk.list(&self.dir)? {
+            let Some(index) = name.strip_prefix(BASE).and_then(|index| index.parse().ok()) else { continue };
+            match self.read_manifest(&name) {
+                Ok(manifest) => drop(self.state().bases.insert(index, manifest)),
+                Err(error) => tracing::error!(%error, name, "an older snapshot can not be read"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The last entries of the bases, ascending.
+    pub(crate) fn bases(&self) -> Vec<u64> {
+        self.state().bases.keys().copied().collect()
+    }
+
+    /// The snapshot whose last entry has this index: a base, or the current one.
+    pub(crate) fn at(self: &Arc<Self>, index: u64) -> Option<Held> {
+        let manifest = {
+            let state = self.state();
+            let current = state.current.iter().find(|manifest| manifest.last_index() == Some(index));
+            current.or_else(|| state.bases.get(&index)).cloned()
+        };
+        manifest.map(|manifest| self.hold(manifest))
+    }
+
+    /// The machine's state hash at each snapshot that is here, by the index of its last entry.
+    pub(crate) fn hashes(&self) -> Vec<(u64, [u8; 32])> {
+        let state = self.state();
+        let all = state.bases.values().chain(&state.current);
+        all.filter_map(|manifest| Some((manifest.last_index()?, manifest.state_hash))).collect()
+    }
+
+    /// Bytes of a base's file, and the chunks it names, each once.
+    pub(crate) fn base_chunks(&self, index: u64) -> Option<(u64, BTreeMap<ContentHash, u32>)> {
+        let manifest = self.state().bases.get(&index)?.clone();
+        Some((manifest.bytes.len() as u64, manifest.chunks.iter().copied().collect()))
+    }
+
+    /// The chunks that the current snapshot names.
+    pub(crate) fn chunks_of_current(&self) -> BTreeSet<ContentHash> {
+        self.state().current.iter().flat_map(|manifest| &manifest.chunks).map(|(hash, _)| *hash).collect()
+    }
+
+    /// Keeps the current snapshot beside the next; durable with the next sync of the folder. Blocks.
+    pub(crate) fn keep_base(&self) -> Result<(), SnapshotError> {
+        let Some(current) = self.state().current.clone() else { return Ok(()) };
+        let Some(index) = current.last_index() else { return Ok(()) };
+        self.replace(&base_name(index), &current.bytes)?;
+        self.state().bases.insert(index, current);
+        Ok(())
+    }
+
+    /// Lets a base go; its chunks go with the next [`Store::collect`]. Blocks.
+    pub(crate) fn drop_base(&self, index: u64) -> Result<(), SnapshotError> {
+        match self.disk.remove(&self.path(&base_name(index))) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.state().bases.remove(&index);
+        Ok(())
     }
 
     /// The snapshot to send or load now.
@@ -280,32 +366,44 @@ impl Store {
 
     /// Writes a file aside and renames it; durable after a sync of the folder.
     fn replace(&self, name: &str, contents: &[u8]) -> Result<(), SnapshotError> {
-        let (path, new) = (self.path(name), self.path(&format!("{name}{NEW}")));
-        match self.disk.remove(&new) {
-            Ok(()) | Err(DiskError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let file = self.disk.open(&new, OpenMode::CreateNew)?;
-        file.write_at(0, contents)?;
-        file.sync()?;
-        self.disk.rename(&new, &path)?;
-        Ok(())
+        put_file(&*self.disk, &self.path(name), contents)
     }
 
-    /// Removes chunks that neither the current snapshot nor a pin names. A crash that keeps them costs space only.
-    fn collect(&self) -> Result<(), SnapshotError> {
+    /// Removes chunks that neither a snapshot nor a pin names. A crash that keeps them costs space only.
+    pub(crate) fn collect(&self) -> Result<(), SnapshotError> {
         let named: BTreeSet<String> = {
             let state = self.state();
-            let current = state.current.iter().flat_map(|manifest| &manifest.chunks).map(|(hash, _)| hash);
-            current.chain(state.pins.keys()).map(ToString::to_string).collect()
+            let snapshots = state.current.iter().chain(state.bases.values());
+            let chunks = snapshots.flat_map(|manifest| &manifest.chunks).map(|(hash, _)| hash);
+            chunks.chain(state.pins.keys()).map(ToString::to_string).collect()
         };
         for name in self.disk.list(&self.dir)? {
-            if name != MANIFEST && !named.contains(&name) {
+            let stays = name == MANIFEST || name.starts_with(BASE) && !name.ends_with(NEW);
+            if !stays && !named.contains(&name) {
                 self.disk.remove(&self.path(&name))?;
             }
         }
         Ok(())
     }
+}
+
+/// Writes a file aside and renames it; durable after a sync of the folder.
+pub(crate) fn put_file(disk: &dyn Disk, path: &str, contents: &[u8]) -> Result<(), SnapshotError> {
+    let new = format!("{path}{NEW}");
+    match disk.remove(&new) {
+        Ok(()) | Err(DiskError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let file = disk.open(&new, OpenMode::CreateNew)?;
+    file.write_at(0, contents)?;
+    file.sync()?;
+    disk.rename(&new, path)?;
+    Ok(())
+}
+
+/// In the order of indexes.
+fn base_name(index: u64) -> String {
+    format!("{BASE}{index:020}")
 }
 
 /// Keeps chunks from being removed while it lives.

@@ -54,4 +54,4 @@ pub use random::Random;
 pub use run::{Kind, Options, Report, run, run_with};
 pub use trace::Trace;
 pub use vat::{ConfigureNode, Modules, run_node, run_node_with};
-pub use world::{Configure, Node, World};
+pub use world::{Configure, HISTORY_BYTES_MAX, Node, World};

@@ -6,6 +6,7 @@ pub mod convergence;
 pub mod durable;
 pub mod exactly_once;
 pub mod linear;
+pub(crate) mod past;
 pub mod post;
 pub mod raft;
 pub mod ring;

@@ -2,7 +2,7 @@
 
 use crate::client::{Client, GIVER, MOUNT, TAKER, create_mounts};
 use crate::history::{Action, History};
-use crate::oracle::{agreement, batches, convergence, exactly_once, linear, post, raft, timers};
+use crate::oracle::{agreement, batches, convergence, exactly_once, linear, past, post, raft, timers};
 use crate::world::{Configure, World};
 use crate::{Life, nemesis, tree};
 use isx_cluster::QueryCall;
@@ -191,6 +191,7 @@ async fn play(
         world.start(index);
     }
     watch(&world, &agreement);
+    let known = past::Known::watch(&world, LOOK_EVERY);
     create_mounts(&world).await;
     if let Err(error) = Client::new(world.clone(), history.clone(), 0).make_home().await {
         world.findings.report("client", format_args!("no home: {error}"));
@@ -204,6 +205,7 @@ async fn play(
     timers::wait(&world).await;
     post::check(&world).await;
     convergence::wait(&world).await;
+    known.check(&world).await;
     tree::check(&world, &[MOUNT, GIVER, TAKER]);
     totals(&world)
 }

@@ -12,7 +12,8 @@ use crate::trace::Trace;
 use crate::vat;
 use isx_cluster::twin::Twin;
 use isx_port::{Clock, Instant, PeerId, Ports};
-use isx_raft::{Options, Origin, Raft};
+use isx_raft::{Options, Origin, Raft, Retention, Rule};
+use isx_row::Span;
 use isx_store::Executor as ModuleExecutor;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,6 +24,8 @@ use std::time::Duration;
 pub const CLUSTER: [u8; 16] = *b"simulated-isx-01";
 /// Entries between snapshots: few, so that they happen often.
 const ENTRIES_PER_SNAPSHOT: u64 = 120;
+/// Bytes of history that a node keeps.
+pub const HISTORY_BYTES_MAX: u64 = 128 * 1024;
 
 /// Changes the options of a node, given its number.
 pub type Configure = Arc<dyn Fn(u64, &mut Options) + Send + Sync>;
@@ -216,6 +219,7 @@ impl World {
         let founders: BTreeMap<u64, PeerId> = self.nodes.iter().map(|node| (node.id, node.peer)).collect();
         let mut options = Options::new(node.id, CLUSTER, founders, origin);
         options.entries_per_snapshot = ENTRIES_PER_SNAPSHOT;
+        options.history = history(node.id);
         (self.configure)(node.id, &mut options);
         self.say(format_args!("node {} starts as life {}", node.id, life.0));
         let world = self.clone();
@@ -339,6 +343,16 @@ impl World {
             node.wall_offset_us.store(by_us, Ordering::Relaxed);
         }
     }
+}
+
+/// What a node keeps of the past: little, so that its limits are met, and each by another rule.
+fn history(node: u64) -> Retention {
+    let rule = match node % 3 {
+        1 => Rule::All,
+        2 => Rule::Revisions(400),
+        _ => Rule::Age(Span(4_000_000)),
+    };
+    Retention { rule, bytes_max: HISTORY_BYTES_MAX, base_bytes: 24 * 1024 }
 }
 
 impl Node {

@@ -1,11 +1,11 @@
 //! A few seeds of whole clusters; `isx-sim` runs many.
 
 use isx_cluster::Request;
-use isx_port::Instant;
+use isx_port::{Disk, Instant, OpenMode};
 use isx_raft::{MOUNTS, Raft};
 use isx_row::Class;
 use isx_sim::disk::Fault;
-use isx_sim::{Options, Report, World, run};
+use isx_sim::{HISTORY_BYTES_MAX, Options, Report, World, run};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,5 +94,21 @@ fn a_snapshot_waits_for_room() {
         disk.set_capacity(None);
         world.sleep(Duration::from_secs(2)).await;
         assert!(status().snapshot.is_some(), "{:?}", status());
+    });
+}
+
+#[test]
+fn history_is_bounded_in_bytes() {
+    on_a_leader(|world, raft| async move {
+        for _ in 0..3000 {
+            raft.propose(MOUNTS, Request::Tick, within(&world)).await.expect("a sound disk");
+        }
+        world.sleep(Duration::from_secs(2)).await;
+        let disk = world.disk(0).expect("the node has a disk");
+        let names = disk.list("hist/1").expect("a folder");
+        let length = |name: &String| disk.open(&format!("hist/1/{name}"), OpenMode::Read)?.len();
+        let bytes: u64 = names.iter().map(|name| length(name).expect("a file")).sum();
+        let first: Option<u64> = names.first().and_then(|name| name.split('-').next()?.parse().ok());
+        assert!(bytes <= HISTORY_BYTES_MAX && first > Some(0), "{bytes} bytes in {names:?}");
     });
 }

@@ -1,10 +1,104 @@
 //! `Module`: the administration of a mount. What the mounted module itself does is the mounted object's interface.
 
 use crate::usage::FunctionUsage;
-use crate::{interface, record};
-use isx_row::{Bytes, Code, ContentHash, Error, MountId, Time};
+use crate::{choice, interface, record};
+use isx_row::{Bytes, Code, ContentHash, Error, MountId, Principal, Time};
+
+choice! {
+    /// What kind of request a step is of.
+    pub enum StepKind {
+        /// A call of a reducer.
+        Call = 1,
+        /// The mount was made.
+        Create = 2,
+        /// The mount got another module.
+        Upgrade = 3,
+        /// A schedule or a row was due.
+        Timer = 4,
+        /// A session came.
+        Connect = 5,
+        /// A session went.
+        Disconnect = 6,
+        /// A message of another mount came, or one that was sent to it was answered.
+        Message = 7,
+    }
+}
 
 record! {
+    /// A moment of a mount's past: one of the two.
+    pub struct At {
+        /// When the mount came to this revision.
+        pub revision: Option<u64>,
+        /// This log time.
+        pub time: Option<Time>,
+    }
+
+    /// What a query of a version answered.
+    pub struct Asked {
+        /// The revision read.
+        pub revision: u64,
+        /// The answer: a record of one member.
+        pub payload: Bytes,
+    }
+
+    /// What one request did to a mount.
+    pub struct Step {
+        /// The revision it committed; of what committed nothing, the one before.
+        pub revision: u64,
+        /// Whether it committed.
+        pub committed: bool,
+        /// Log time.
+        pub time: Time,
+        /// What kind of request it was.
+        pub kind: StepKind,
+        /// The reducer or hook that ran; empty where none did.
+        pub name: String,
+        /// On whose behalf.
+        pub principal: Principal,
+        /// Tells the calls of one cause apart from others, 16 bytes; zero where no call did it.
+        pub trace: Bytes,
+        /// `ok`, or the code of what it was refused with.
+        pub outcome: String,
+        /// Why it was refused; empty if it was not.
+        pub text: String,
+        /// Rows inserted, updated or deleted.
+        pub rows_count: u32,
+    }
+
+    /// Steps in order.
+    pub struct Steps {
+        /// The steps.
+        pub steps: Vec<Step>,
+        /// The revision behind which they begin.
+        pub from: u64,
+        /// Whether older ones may be kept.
+        pub more: bool,
+        /// Calls among them that committed nothing and were too many to tell.
+        pub untold_count: u64,
+    }
+
+    /// The step that last changed a row.
+    pub struct Blamed {
+        /// The step; none when nothing that is kept did.
+        pub step: Option<Step>,
+        /// The revision behind which was looked.
+        pub from: u64,
+    }
+
+    /// What came of applying a mount's past again.
+    pub struct Replayed {
+        /// The revision it began behind; 0 for the mount's beginning.
+        pub from: u64,
+        /// The revision it ended at.
+        pub to: u64,
+        /// How often it was compared with what is kept.
+        pub compared_count: u64,
+        /// If it differs: the first revision that may be the first that does.
+        pub differs_from: Option<u64>,
+        /// If it differs: the last revision that may be the first that does.
+        pub differs_to: Option<u64>,
+    }
+
     /// A mount as it is.
     pub struct Description {
         /// The mount's id, made once.
@@ -134,6 +228,33 @@ interface! {
         ///
         /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published.
         call fn upgrade(code: ContentHash) -> ();
+
+        /// Asks a query of the module, whose arguments are of the schema that [`Module::describe`] gives. Idempotent.
+        ///
+        /// Errors: `not_found` when there is no such query, and what it answers itself.
+        call fn ask(name: String, arguments: Bytes) -> Asked;
+
+        /// The administration as of a moment of the past: what it describes, its rows and its queries are those of that
+        /// revision, which is found again whenever it is asked. It changes nothing. Idempotent.
+        ///
+        /// Errors: `too_old`, naming the oldest that is kept; `conflict` for the future; `not_found` for a time before the
+        /// mount; `limit` when it does not fit in memory; `busy` when too many ask.
+        object fn at(at: At) -> ModuleStub;
+
+        /// The last steps before the revision `before`, before the future when absent; at most `limit` revisions of them,
+        /// bounded by `PAGE_COUNT_MAX`, and the calls among them that committed nothing. Idempotent.
+        call fn history(before: Option<u64>, limit: u32) -> Steps;
+
+        /// The step that last changed the row of `table` with this memcomparable primary key. Idempotent.
+        ///
+        /// Errors: `not_found` when there is no such table.
+        call fn blame(table: String, key: Bytes) -> Blamed;
+
+        /// Applies what is kept of the past again, up to the revision `to` or the present, and compares it with what is kept.
+        /// Idempotent.
+        ///
+        /// Errors: as [`Module::at`].
+        call fn replay(to: Option<u64>) -> Replayed;
     }
 }
 

@@ -57,6 +57,11 @@ fn the_interfaces_change_only_on_purpose() {
           call dry_run(reducer, arguments) c0156d54a08f5c86a9339d87a3096686
           call usage() 1418ef07e7f6fd16ac69bdd0b7774dc0
           call upgrade(code) 490d3504fb6da1838c844195b9fe36f9
+          call ask(name, arguments) 2984028b5a38d6e4616d7ef75e30a898
+          object at(at) 35e03ed9a6295d2ac981c8f6b5853043
+          call history(before, limit) d95012cedfe2a3a7bb7529c8118d4095
+          call blame(table, key) 027f4c89a2fe43e3b5e2ea5127839883
+          call replay(to) 67d0f4d4a5739359fb0f7f0d52d1d282
     "#]]
     .assert_eq(&interfaces.map(told).concat());
 }

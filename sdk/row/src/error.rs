@@ -119,6 +119,8 @@ codes! {
     Incompatible = 17, "incompatible", Refused, "keep both, migrate, or reset";
     /// Not available in this version or mode.
     Unsupported = 18, "unsupported", Refused, "see `isx help` for what this version does";
+    /// The past asked for is older than what is kept of it.
+    TooOld = 19, "too_old", Refused, "ask for the oldest kept, which the text names; `isx start --history` keeps more";
     /// The object behind the reference is gone.
     Gone = 32, "gone", Broken, "walk to it again";
     /// The connection broke.

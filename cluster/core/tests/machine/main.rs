@@ -7,6 +7,7 @@ mod exactly_once;
 mod formats;
 mod groups;
 mod holds;
+mod past;
 mod post;
 mod presence;
 mod ring;

@@ -19,8 +19,16 @@ pub async fn node() -> Outcome<(TempDir, Node)> {
     let folder = tempfile::tempdir_in(environment::folder())?;
     let listen = vec!["/ip4/127.0.0.1/tcp/0".into()];
     let (state_dir, exec) = (folder.path().join("state"), isx_exec::Ports::here());
-    let node =
-        Node::start(Config { state_dir, alias: "bench".into(), listen, http: None, public: false, exec }).await?;
+    let node = Node::start(Config {
+        state_dir,
+        alias: "bench".into(),
+        listen,
+        http: None,
+        public: false,
+        history: None,
+        exec,
+    })
+    .await?;
     Ok((folder, node))
 }
 
