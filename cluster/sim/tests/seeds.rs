@@ -112,3 +112,25 @@ fn history_is_bounded_in_bytes() {
         assert!(bytes <= HISTORY_BYTES_MAX && first > Some(0), "{bytes} bytes in {names:?}");
     });
 }
+
+#[test]
+fn a_damaged_file_of_history_costs_the_past_and_nothing_else() {
+    on_a_leader(|world, raft| async move {
+        let tick = async |count: usize| {
+            for _ in 0..count {
+                raft.propose(MOUNTS, Request::Tick, within(&world)).await.expect("a sound log");
+            }
+            world.sleep(Duration::from_secs(2)).await;
+            raft.status().remove(&MOUNTS).expect("the group")
+        };
+        let before = tick(200).await;
+        let disk = world.disk(0).expect("the node has a disk");
+        for name in disk.list("hist/1").expect("a folder") {
+            let file = disk.open(&format!("hist/1/{name}"), OpenMode::ReadWrite).expect("a span");
+            file.write_at(file.len().expect("a length") - 1, &[0xff]).expect("a sound disk");
+        }
+        let after = tick(200).await;
+        assert_eq!(after.failure, None);
+        assert!(after.snapshot > before.snapshot && after.snapshot.is_some(), "{before:?} {after:?}");
+    });
+}
