@@ -55,6 +55,8 @@ struct State {
     stopping: bool,
     /// Since when a write is under way.
     begun: Option<Instant>,
+    /// Who can make room on a full disk.
+    rooms: Vec<Arc<Notify>>,
 }
 
 /// Who is told that a ticket is durable.
@@ -104,7 +106,14 @@ impl Log {
             disk: ports.disk.clone(),
             spawn: ports.spawn.clone(),
             clock: ports.clock.clone(),
-            state: Mutex::new(State { wal, waiting: VecDeque::new(), failure: None, stopping: false, begun: None }),
+            state: Mutex::new(State {
+                wal,
+                waiting: VecDeque::new(),
+                failure: None,
+                stopping: false,
+                begun: None,
+                rooms: Vec::new(),
+            }),
             writes: Histogram::of_times(),
             work: Notify::new(),
             room: Notify::new(),
@@ -139,6 +148,11 @@ impl Log {
             is_full: state.wal.is_full(),
             failure: state.failure.clone(),
         }
+    }
+
+    /// Wakes this whenever the disk is full.
+    pub(crate) fn wake_when_full(&self, room: Arc<Notify>) {
+        self.state().rooms.push(room);
     }
 
     /// Ends the driver when everything submitted is written and sealed.
@@ -194,6 +208,7 @@ impl Log {
                     self.tell_durable(completion.durable);
                     self.room.notify_waiters();
                     if completion.full {
+                        self.state().rooms.iter().for_each(|room| room.notify_one());
                         let later = self.clock.now().after(FULL_RETRY);
                         self.clock.sleep_until(later).await;
                     }

@@ -233,6 +233,8 @@ impl Raft {
             node.spawn("tick", tick::run(weak(), ports.clock.clone()));
             node.spawn("fire", tick::fire(weak(), ports.clock.clone()));
             node.spawn("post", post::run(weak(), ports.clock.clone()));
+            log.wake_when_full(shared.full.clone());
+            node.spawn("room", tick::make_room(Arc::downgrade(&shared)));
             groups.insert(group.0, Running { raft, shared, queue });
         }
         let founders = &options.founders;

@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) sooner: Arc<Notify>,
     /// Messages are to be delivered, or the group stops.
     pub(crate) sent: Arc<Notify>,
+    /// The log finds the disk full, or the group stops.
+    pub(crate) full: Arc<Notify>,
     /// Where a group that holds reads on.
     log: OnceLock<(GroupLog, MetricsReceiver)>,
     pub(crate) measures: GroupMeasures,
@@ -154,6 +156,7 @@ impl Shared {
             pace: Mutex::default(),
             sooner: Arc::default(),
             sent: Arc::default(),
+            full: Arc::default(),
             log: OnceLock::new(),
             measures: GroupMeasures::default(),
             planted,
@@ -206,6 +209,7 @@ impl Shared {
         self.poked.notify_one();
         self.sooner.notify_one();
         self.sent.notify_one();
+        self.full.notify_one();
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

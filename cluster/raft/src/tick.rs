@@ -30,6 +30,20 @@ pub(crate) async fn run((queue, shared): Group, clock: Arc<dyn Clock>) {
     }
 }
 
+/// Gives the oldest of history whenever the log finds the disk full, until the group is gone.
+pub(crate) async fn make_room(shared: Weak<Shared>) {
+    let Some(full) = shared.upgrade().map(|shared| shared.full.clone()) else { return };
+    loop {
+        full.notified().await;
+        let Some(shared) = shared.upgrade().filter(|shared| !shared.is_stopping()) else { return };
+        match shared.give_way().await {
+            Ok(true) => tracing::warn!("the disk is full: the oldest of history has gone"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the disk is full, and history can not make room"),
+        }
+    }
+}
+
 /// Proposes [`Request::Fire`] until the group is gone. Holds nothing of it while it waits.
 pub(crate) async fn fire((queue, shared): Group, clock: Arc<dyn Clock>) {
     let Some(sooner) = shared.upgrade().map(|shared| shared.sooner.clone()) else { return };

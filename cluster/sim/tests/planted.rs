@@ -57,22 +57,22 @@ fn every_planted_bug_is_caught() {
         VoteNotSaved: raft, seed 1
         ReadWithoutIndex: linearizable, seed 1
         SnapshotUnsynced: panic, seed 1
-        PurgeAhead: node, seed 1
+        PurgeAhead: panic, seed 1
         InstallKeepsState: agreement, seed 1
         InstallNotKept: past, seed 3
-        InstallHidesGap: ring, seed 1
+        InstallHidesGap: ring, seed 2
         TruncateForgotten: node, seed 6
         MembersForgotten: timers, seed 4
-        TimeFromWall: timers, seed 8
+        TimeFromWall: agreement, seed 8
         TimerGivenUp: timers, seed 4
         BaseOffByOne: past, seed 1
         Machine(RunAgain): exactly once, seed 1
-        Machine(DoneBelowOffByOne): exactly once, seed 2
-        Machine(SessionsNotRestored): agreement, seed 1
-        Machine(RingCutAtRestore): ring, seed 1
+        Machine(DoneBelowOffByOne): ring, seed 1
+        Machine(SessionsNotRestored): past, seed 1
+        Machine(RingCutAtRestore): ring, seed 2
         Machine(StampedBefore): agreement, seed 1
         Machine(BatchSorted): batches, seed 1
-        Machine(MissedForgotten): timers, seed 2
+        Machine(MissedForgotten): timers, seed 1
         Machine(DeliveredTwice): post, seed 4
         Log(AckBeforeSync): durable, seed 1"#]]
     .assert_eq(&table.join("\n"));
