@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn figures_are_written_as_prometheus_reads_them() {
         let label = |path: &str| vec![("mount", path.to_string()), ("outcome", "ok".to_string())];
-        let buckets = vec![(0.001, 2), (0.01, 0), (f64::MAX, 1)];
+        let buckets = vec![(0.001, 2), (0.01, 0), (f64::INFINITY, 1)];
         let families = vec![
             Family::new("isx_calls", "Calls.", Values::Counters(vec![(label("/a"), 3.0), (label("/b\"\n\\"), 4.0)])),
             Family::new("isx_state", "State.", Values::now(12.5)).with(Unit::Bytes),

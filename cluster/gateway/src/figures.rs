@@ -38,7 +38,7 @@ pub struct Distribution {
     /// The sum of all that was observed.
     pub sum: f64,
     /// For each upper bound, in order, how many are within it and beyond the one before; the last bound is
-    /// the largest number, which stands for infinity.
+    /// infinity.
     pub buckets: Vec<(f64, u64)>,
 }
 

@@ -217,6 +217,6 @@ fn counts(observed: &Observed) -> Distribution {
 }
 
 fn scaled(observed: &Observed, unit: f64) -> Distribution {
-    let bounds = observed.bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::MAX]);
+    let bounds = observed.bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::INFINITY]);
     Distribution { sum: observed.sum as f64 / unit, buckets: bounds.zip(observed.counts.iter().copied()).collect() }
 }
