@@ -99,6 +99,11 @@ pub enum Verb {
     Call {
         #[command(flatten)]
         call: Call,
+        /// Only if this holds when it is the call's turn, else `conflict`: revision=N, TABLE[KEY], 'no TABLE[KEY]' or
+        /// TABLE[KEY].COLUMN=VALUE; may be said more than once. A module that hears of sessions gets a revision by each, so by
+        /// this call's own too
+        #[arg(long = "if", value_name = "CONDITION")]
+        conditions: Vec<String>,
         /// Try it and tell what it would do: the answer, the rows it would change; nothing is done
         #[arg(long)]
         dry_run: bool,
@@ -418,7 +423,7 @@ pub struct Publish {
     pub what: Option<PathBuf>,
     /// Where to mount it [default: where the project says, else /self/<name>]
     pub path: Option<String>,
-    /// Show what it would change, and change nothing
+    /// Show what it would change, and mount nothing; an upgrade is tried on a fork, all its rows moved
     #[arg(long)]
     pub dry_run: bool,
 }

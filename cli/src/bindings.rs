@@ -5,6 +5,8 @@
 mod json_schema;
 mod names;
 mod rust;
+
+pub use rust::migration;
 mod typescript;
 
 use crate::arguments::{Bindings, Language};

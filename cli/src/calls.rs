@@ -1,6 +1,7 @@
 //! The verbs that use a mount: call, query, rows, watch PATH:table.
 
 use crate::arguments::Call as Arguments;
+use crate::conditions;
 use crate::dry_run::dry_run;
 use crate::json::{fields_name, members_to_json, to_json};
 use crate::moment::{Moment, administration};
@@ -46,27 +47,44 @@ pub enum Kind {
     Query,
 }
 
+/// How it is called.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    /// What must hold for the call to be made.
+    pub conditions: &'a [String],
+    /// It is tried, and not made.
+    pub dry: bool,
+    /// How long to wait.
+    pub within: Duration,
+}
+
 /// `isx call` and `isx query`: a name that is the other kind is refused with the right verb.
-///
-/// A call that is dry is tried and not made.
 pub async fn call(
     host: &HostStub,
     arguments: &Arguments,
-    (kind, dry): (Kind, bool),
-    within: Duration,
+    kind: Kind,
+    How { conditions, dry, within }: How<'_>,
     show: Show,
 ) -> Result<()> {
     let (path, name) = (arguments.path.as_str(), arguments.function.as_str());
     let schema = schema(host, path).await?;
     let function = function(&schema, path, name, kind)?;
     let payload = payload(&function, name, &arguments.arguments)?;
+    let conditions = conditions::conditions(&schema, path, conditions)?;
     if dry {
-        return dry_run(host, (path, name), (&schema, &function), payload, show).await;
+        return dry_run(host, (path, name), (&schema, &function), (payload, conditions), show).await;
     }
     let object = walk(host, path).await?.object().await?;
     let delivery = Delivery { within: Some(within), ..Delivery::default() };
     let answer = object
-        .call(Call { method: name.into(), signature: function.signature, payload, objects: Vec::new(), delivery })
+        .call(Call {
+            method: name.into(),
+            signature: function.signature,
+            payload,
+            objects: Vec::new(),
+            conditions,
+            delivery,
+        })
         .await
         .with_context(|| format!("{path} {name}"))?;
     if let Some(detail) = answer.application_error {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use futures::FutureExt;
 use isx_iface::{Host, HostStub};
 use notify::{EventKind, RecursiveMode, Watcher};
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +38,12 @@ pub async fn dev(host: &HostStub, target: &Target, reset: bool, show: Show) -> R
     let _watcher = watch(&folder, changed.clone())?;
     let mut typed = typed();
     let who = host.whoami().await?;
-    eprintln!("developing {} on node {}; t tables, r reset, q quit, each with Enter", folder.display(), who.alias);
-    let mut session = Session { host, target, show, folder, published: None, log: None, reset };
+    eprintln!(
+        "developing {} on node {}; t tables, r reset, m migrate, q quit, each with Enter",
+        folder.display(),
+        who.alias
+    );
+    let mut session = Session { host, target, show, folder, published: None, log: None, migrations: None, reset };
     session.publish().await;
     loop {
         let Some(event) = session.wait(&changed, &mut typed).await else { return Ok(()) };
@@ -57,9 +61,12 @@ pub async fn dev(host: &HostStub, target: &Target, reset: bool, show: Show) -> R
                 session.publish().await;
                 Ok(())
             }
+            "m" => session.migrate(),
             "q" => return Ok(()),
             "" => Ok(()),
-            other => Err(anyhow::anyhow!("{other:?}: t shows tables, r resets the data, q quits")),
+            other => Err(anyhow::anyhow!(
+                "{other:?}: t shows tables, r resets the data, m writes hooks that migrate it, q quits"
+            )),
         };
         if let Err(error) = done {
             eprintln!("error: {error:#}");
@@ -75,6 +82,8 @@ struct Session<'a> {
     published: Option<Published>,
     /// Its log, since the session began.
     log: Option<Live>,
+    /// The beginnings of hooks that would let the last build take the place of what is mounted.
+    migrations: Option<Result<String>>,
     /// The data is to be removed, once the module builds.
     reset: bool,
 }
@@ -111,9 +120,12 @@ impl Session<'_> {
         };
         self.reset = false;
         plan.show_differences(self.show);
+        self.migrations = None;
         if let Some(refused) = plan.refused() {
+            self.migrations = Some(plan.migrations());
             bail!(
-                "{}\n  keep both: `isx dev {} {}-2` publishes it beside; reset: r and Enter, or --reset, removes the data of {}",
+                "{}\n  keep both: `isx dev {} {}-2` publishes it beside; migrate: m and Enter writes the hook; reset: r and Enter, or \
+                 --reset, removes the data of {}",
                 refused,
                 self.target.what.display(),
                 plan.path(),
@@ -126,6 +138,23 @@ impl Session<'_> {
             published.show(self.show)?;
         }
         Ok(published)
+    }
+
+    /// Writes the beginnings of the hooks that migrate what the last build can not keep: they refuse every row until they say
+    /// what becomes of it, so that nothing is lost meanwhile.
+    fn migrate(&mut self) -> Result<()> {
+        let hooks = self.migrations.take().transpose()?.filter(|hooks| !hooks.is_empty());
+        let hooks = hooks
+            .context("nothing is to be migrated: the last build takes the rows as they are, or has a hook for them")?;
+        let source = self.folder.join("src/lib.rs");
+        let file = std::fs::OpenOptions::new().append(true).open(&source);
+        let written = file.and_then(|mut file| file.write_all(hooks.as_bytes()));
+        written.with_context(|| format!("can not write {}", source.display()))?;
+        eprintln!(
+            "wrote the beginning of a migration to the end of {}: say there what becomes of a row",
+            source.display()
+        );
+        Ok(())
     }
 
     async fn tables(&self) -> Result<()> {

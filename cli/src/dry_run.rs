@@ -9,7 +9,7 @@ use isx_iface::module::DryRun;
 use isx_iface::{Anchor, HostStub, Module};
 use isx_row::codec::decode_record;
 use isx_row::schema::Schema;
-use isx_row::{Bytes, Code, Error, Field};
+use isx_row::{Bytes, Code, Condition, Error, Field};
 use serde_json::{Value as Json, json};
 
 /// Tries a call and tells what it would do; a call that would be refused is this command's error too.
@@ -17,11 +17,12 @@ pub async fn dry_run(
     host: &HostStub,
     (path, name): (&str, &str),
     (schema, function): (&Schema, &Function<'_>),
-    payload: Vec<u8>,
+    (payload, conditions): (Vec<u8>, Vec<Condition>),
     show: Show,
 ) -> Result<()> {
     let module = walk(host, path).await?.module().await?;
-    let tried = module.dry_run(name.into(), Bytes(payload)).await.with_context(|| format!("{path} {name}"))?;
+    let tried =
+        module.dry_run(name.into(), Bytes(payload), conditions).await.with_context(|| format!("{path} {name}"))?;
     if let Some(refused) = &tried.refused {
         let text = match &refused.detail {
             Some(detail) => own_error(function, &detail.0)?,

@@ -26,6 +26,8 @@ examples! {
     CALL: "isx call chat send hi",
         "isx call /self/tally add apples 3",
         "isx call chat send hi --dry-run",
+        "isx call /self/tally add apples 3 --if 'counter[apples].count=2'",
+        "isx call /self/tally add apples 3 --if revision=7",
         "isx call chat send @letter.txt",
         "isx call chat send - --within 5s",
         "isx call chat send '\"@ada\"'",

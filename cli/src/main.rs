@@ -12,6 +12,7 @@ mod bindings;
 mod bounds;
 mod build;
 mod calls;
+mod conditions;
 mod contexts;
 mod dev;
 mod doctor;
@@ -22,6 +23,7 @@ mod failure;
 mod help;
 mod json;
 mod key;
+mod keys;
 mod logs;
 mod modules;
 mod moment;
@@ -159,11 +161,13 @@ async fn with_host(
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
         Verb::Bindings(arguments) => bindings::of_mount(host, &arguments, show).await,
-        Verb::Call { call, dry_run } => {
-            calls::call(host, &call, (calls::Kind::Reducer, dry_run), global.within, show).await
+        Verb::Call { call, conditions, dry_run } => {
+            let how = calls::How { conditions: &conditions, dry: dry_run, within: global.within };
+            calls::call(host, &call, calls::Kind::Reducer, how, show).await
         }
         Verb::Query(Query { call, at: None }) => {
-            calls::call(host, &call, (calls::Kind::Query, false), global.within, show).await
+            let how = calls::How { conditions: &[], dry: false, within: global.within };
+            calls::call(host, &call, calls::Kind::Query, how, show).await
         }
         Verb::Query(Query { call, at: Some(at) }) => calls::query_at(host, &call, at, show).await,
         Verb::History(arguments) => time::history(host, &arguments, show).await,

@@ -9,7 +9,7 @@ use crate::show::Show;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
-use isx_iface::publish::{mount_or_upgrade, upload};
+use isx_iface::publish::{mount_or_upgrade_shown, upload};
 use isx_iface::{Anchor, HostStub, Module, ModuleStub};
 use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
@@ -59,7 +59,7 @@ pub async fn publish(host: &HostStub, targets: &[Target], dry_run: bool, show: S
     }
     for (plan, component) in plans {
         match dry_run {
-            true => plan.show(show)?,
+            true => plan.show(plan.attempt(host, &component).await?, show)?,
             false => plan.carry_out(host, &component).await?.show(show)?,
         }
     }
@@ -79,6 +79,8 @@ pub struct Plan {
 struct Present {
     module: ModuleStub,
     code: ContentHash,
+    /// Its schema.
+    schema: Schema,
     /// What the component changes.
     differences: Vec<Difference>,
 }
@@ -127,7 +129,39 @@ impl Plan {
     /// The error of an upgrade that would lose rows.
     pub fn refused(&self) -> Option<Error> {
         let refused = self.differences().iter().find(|difference| difference.effect == Effect::Refused)?;
-        Some(Error::new(Code::Incompatible, format!("{} can not be upgraded: {refused}", self.path)))
+        let table = refused.item.strip_prefix("table ").unwrap_or_default();
+        let cure = match self.schema.migration(table) {
+            None => {
+                format!("move its rows with a hook `#[isx::reducer(on = \"{table}.migrate\")]`, which `isx dev` writes")
+            }
+            Some(hook) => format!("{} is to take what version {} has", hook.name, self.before()),
+        };
+        Some(Error::new(Code::Incompatible, format!("{} can not be upgraded: {refused}; {cure}", self.path)))
+    }
+
+    /// The version of the module that is mounted.
+    fn before(&self) -> &str {
+        self.present.as_ref().map_or("", |present| present.schema.version.as_str())
+    }
+
+    /// The beginnings of the hooks that would move the rows of tables that can not be kept.
+    ///
+    /// # Errors
+    /// Names what the SDK has no Rust type for.
+    pub fn migrations(&self) -> Result<String> {
+        let Some(present) = &self.present else { return Ok(String::new()) };
+        let refused = self.differences().iter().filter(|difference| difference.effect == Effect::Refused);
+        let tables = refused.filter_map(|difference| present.schema.table(difference.item.strip_prefix("table ")?));
+        // A hook that is there already, and does not fit, is for a person to mend.
+        let tables = tables.filter(|table| self.schema.migration(&table.name).is_none());
+        tables.map(|table| crate::bindings::migration(&present.schema, table)).collect()
+    }
+
+    /// Does it on a fork, so that a row that can not be moved, or a hook that fails, is known before; how many rows would move.
+    async fn attempt(&self, host: &HostStub, component: &[u8]) -> Result<u64> {
+        let Some(present) = &self.present else { return Ok(0) };
+        let code = upload_shown(host, component).await?;
+        Ok(present.module.try_upgrade(code).await.with_context(|| self.path.clone())?.rows)
     }
 
     /// Says what differs.
@@ -154,7 +188,14 @@ impl Plan {
     pub async fn carry_out(self, host: &HostStub, component: &[u8]) -> Result<Published> {
         let code = upload_shown(host, component).await?;
         let (_, name) = split(&self.path)?;
-        let mounted = mount_or_upgrade(&self.parent, name, code, self.limits.clone(), session()?).await;
+        let bar = migration_bar();
+        let place = (self.limits.clone(), session()?);
+        let mounted = mount_or_upgrade_shown(&self.parent, name, code, place, |moved, rows| {
+            bar.set_length(rows);
+            bar.set_position(moved);
+        });
+        let mounted = mounted.await;
+        bar.finish_and_clear();
         let (module, anew) = mounted.with_context(|| self.path.clone())?;
         let revision = module.describe(u32::MAX).await?.revision;
         Ok(Published { path: self.path.clone(), module, plan: self, code, revision, anew })
@@ -164,12 +205,18 @@ impl Plan {
         self.present.as_ref().map(|present| present.differences.iter().map(difference_json).collect())
     }
 
-    fn show(&self, show: Show) -> Result<()> {
+    fn show(&self, rows_moved: u64, show: Show) -> Result<()> {
         let Self { path, schema: Schema { name, version, .. }, .. } = self;
         let done = if self.present.is_some() { "would upgrade" } else { "would mount" };
         Ok(show.one(
-            || format!("{done} {path}: {name} {version}"),
-            || json!({ "path": path, "done": done, "name": name, "version": version, "differences": self.told() }),
+            || match rows_moved {
+                0 => format!("{done} {path}: {name} {version}"),
+                rows => format!("{done} {path}: {name} {version}, {rows} rows would move"),
+            },
+            || {
+                json!({ "path": path, "done": done, "name": name, "version": version, "rows_moved": rows_moved.to_string(),
+                        "differences": self.told() })
+            },
         )?)
     }
 }
@@ -208,8 +255,9 @@ async fn present(parent: &AnchorStub, name: &str, schema: &Schema) -> Result<Opt
     match mounted {
         Ok(module) => {
             let description = isx_iface::module::describe(&module).await?;
-            let differences = Schema::decode(&description.schema.0)?.differences(schema);
-            Ok(Some(Present { module, code: description.code, differences }))
+            let old = Schema::decode(&description.schema.0)?;
+            let differences = old.differences(schema);
+            Ok(Some(Present { module, code: description.code, schema: old, differences }))
         }
         Err(error) if error.code == Code::NotFound => Ok(None),
         Err(error) => Err(error.into()),
@@ -225,10 +273,20 @@ fn difference_json(difference: &Difference) -> Json {
     let effect = match difference.effect {
         Effect::Kept => "kept",
         Effect::Callers => "callers",
-        Effect::WhenEmpty => "when_empty",
+        Effect::Indexed => "indexed",
+        Effect::Migrated => "migrated",
         Effect::Refused => "refused",
     };
     json!({ "item": difference.item, "change": change, "detail": difference.detail.trim(), "effect": effect })
+}
+
+/// A bar for rows that move, on a terminal.
+fn migration_bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} rows, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message("migrating");
+    bar
 }
 
 /// Uploads a component, with a bar on a terminal.

@@ -3,6 +3,7 @@
 use crate::arguments::{Blame, Diff, History};
 use crate::calls::{fields, table};
 use crate::json::{members_to_json, rfc3339};
+use crate::keys::{key_fields, key_of};
 use crate::moment::{Moment, administration};
 use crate::show::Show;
 use crate::words;
@@ -11,7 +12,7 @@ use isx_iface::module::{Blamed, ModuleStub, Replayed, Step, StepKind, describe};
 use isx_iface::{HostStub, Module};
 use isx_row::codec::decode_record;
 use isx_row::schema::{Schema, Table};
-use isx_row::{Bytes, Code, Error, Field, Value, key};
+use isx_row::{Bytes, Code, Error, Field, Value};
 use serde_json::{Value as Json, json};
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
@@ -245,19 +246,4 @@ fn changed(table: &str, old: Option<&Json>, new: Option<&Json>, show: Show) -> R
         || format!("{table} {what} {}", shown.join(" -> ")),
         || json!({ "table": table, "change": what, "old": old, "new": new }),
     )?)
-}
-
-/// The columns of a primary key.
-fn key_fields(table: &Table) -> Vec<Field> {
-    let columns = table.primary_key.iter().filter_map(|column| table.columns.get(usize::from(*column)));
-    columns.map(|column| Field { name: column.name.clone(), ty: column.ty.clone() }).collect()
-}
-
-/// The memcomparable key of the values of a primary key.
-fn key_of(fields: &[Field], values: &[Value]) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for (field, value) in fields.iter().zip(values) {
-        key::append_value(&field.ty, value, &mut bytes)?;
-    }
-    Ok(bytes)
 }

@@ -40,6 +40,51 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 #[test]
+fn a_call_is_made_if_what_is_said_holds() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    assert_eq!(stage.say(&["publish", &guest("tally").to_string_lossy()]).code, 0);
+    let add = |conditions: &[&str]| {
+        let flags = conditions.iter().flat_map(|condition| ["--if", condition]);
+        let said = stage.say(&[&["call", "/self/tally", "add", "a", "2"][..], &flags.collect::<Vec<_>>()].concat());
+        match said.code {
+            0 => said.stdout.trim().to_string(),
+            _ => said.stderr.lines().find(|line| line.contains("error")).unwrap_or_default().to_string(),
+        }
+    };
+    assert_eq!(add(&["no counter[a]"]), "2");
+    assert_eq!(add(&["counter[a]", "counter[a].count=2", "no counter[b]"]), "4");
+    assert_eq!(add(&["revision=3"]), "6");
+    let refused = [
+        add(&["revision=3"]),
+        add(&["counter[a]", "no counter[a]"]),
+        add(&["counter[a].count=2"]),
+        add(&["counter[b]"]),
+        add(&["counter[a].count=many"]),
+        add(&["counter[a].size=1"]),
+        add(&["counter[a,b]"]),
+        add(&["counter"]),
+    ];
+    expect_test::expect![[r#"
+        error: /self/tally add: conflict: the mount is at revision 4, not 3
+        error: /self/tally add: conflict: table counter: a row is there that was expected to be absent
+        error: /self/tally add: conflict: table counter: count is 6, not 2
+        error: /self/tally add: conflict: table counter: no row is there that was expected to be
+        error: bad_arguments: count: expected u64, got many
+        error: bad_arguments: --if counter[a].size=1: counter has no column size; say revision=N, TABLE[KEY], 'no TABLE[KEY]' or TABLE[KEY].COLUMN=VALUE
+        error: bad_arguments: --if counter[a,b]: the key of counter is key; say revision=N, TABLE[KEY], 'no TABLE[KEY]' or TABLE[KEY].COLUMN=VALUE
+        error: bad_arguments: --if counter: it names no row; say revision=N, TABLE[KEY], 'no TABLE[KEY]' or TABLE[KEY].COLUMN=VALUE"#]]
+    .assert_eq(&refused.join("\n"));
+    let tried = stage.say(&["call", "/self/tally", "add", "a", "1", "--if", "no counter[a]", "--dry-run"]);
+    assert!(
+        tried.code == 125 && tried.stderr.contains("would be refused: table counter: a row is there"),
+        "{}",
+        tried.stderr
+    );
+    assert_eq!(stage.say(&["query", "/self/tally", "get", "a"]).stdout.trim(), "6");
+}
+
+#[test]
 fn a_dry_run_tells_what_a_call_would_do_and_does_nothing() {
     let mut stage = Stage::new();
     stage.start(&START);

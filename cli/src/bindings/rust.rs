@@ -10,6 +10,66 @@ use isx_row::{Field, Type, Variant};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+/// The beginning of a hook that moves the rows of a table that a newer module can not keep: what a row was, and a function
+/// that refuses every row until it says what becomes of it.
+///
+/// # Errors
+/// As [`source`].
+pub fn migration(old: &Schema, table: &Table) -> Result<String> {
+    let composed = |ty: &Type| matches!(ty, Type::Struct(_) | Type::Enum(_));
+    if let Some(column) = table.columns.iter().find(|column| contains(&column.ty, &composed)) {
+        bail!(
+            "table {}: column {} is {}: write the hook by hand, with types of that shape",
+            table.name,
+            column.name,
+            column.ty
+        );
+    }
+    let names = Names::new(old, RESERVED);
+    let columns = table.columns.iter().map(|column| Field { name: column.name.clone(), ty: column.ty.clone() });
+    let columns = members(&format!("table {}", table.name), &columns.collect::<Vec<_>>(), "    pub ", &names)?;
+    let columns = qualified(&columns);
+    let (name, version, row) = (&table.name, &old.version, format!("Old{}", camel(&table.name)));
+    Ok(format!(
+        "\n/// A row of `{name}` as version {version} had it.\n#[derive(isx::Typed, Clone, Debug)]\npub struct {row} {{\n{columns}}}\n\n\
+         /// What becomes of a row of `{name}` that version {version} left.\n#[isx::reducer(on = \"{name}.migrate\")]\n\
+         fn migrate_{name}(ctx: &isx::ReducerContext, old: {row}) -> Result<(), isx::Error> {{\n    let _ = (ctx, old);\n    \
+         Err(isx::refused(\"migrate_{name} does not say yet what becomes of a row\"))\n}}\n"
+    ))
+}
+
+/// Whether a type is one of these, or has one within.
+fn contains(ty: &Type, such: &impl Fn(&Type) -> bool) -> bool {
+    such(ty)
+        || match ty {
+            Type::Option(inner) | Type::List(inner) => contains(inner, such),
+            Type::Map(key, value) => contains(key, such) || contains(value, such),
+            Type::Tuple(members) => members.iter().any(|member| contains(member, such)),
+            _ => false,
+        }
+}
+
+/// Source with the names of the SDK's types in full, for where they are not imported.
+fn qualified(source: &str) -> String {
+    const OF_SDK: &[&str] = &["Bytes", "ContentHash", "Locator", "Principal", "Span", "Time", "Uuid"];
+    let mut out = String::new();
+    let mut rest = source;
+    while !rest.is_empty() {
+        let is_name = |character: char| character.is_alphanumeric() || character == '_';
+        let end = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
+        let end = if end == 0 { rest.find(is_name).unwrap_or(rest.len()) } else { end };
+        let (word, after) = rest.split_at(end);
+        match word {
+            "BTreeMap" => out.push_str("std::collections::"),
+            word if OF_SDK.contains(&word) => out.push_str("isx::"),
+            _ => {}
+        }
+        out.push_str(word);
+        rest = after;
+    }
+    out
+}
+
 /// Names that the generated source uses.
 const RESERVED: &[&str] = &[
     "BTreeMap",
@@ -95,6 +155,7 @@ async fn ask(to: &ObjectRef, name: &str, signature: [u8; 16], arguments: &impl T
         signature: isx::Signature(signature),
         payload: iface::payload::encode(arguments)?,
         objects: Vec::new(),
+        conditions: Vec::new(),
         delivery: iface::Delivery::default(),
     };
     to.call(call).await

@@ -3,18 +3,20 @@
 //! Calls of one mount that stand together, or with calls of other mounts only between them, go to the executor as one
 //! list; mounts do not see each other, so this is the same as one by one. Before a list runs, every call of it is
 //! admitted in order on a copy of the mount's sessions; a call whose admission depends on what earlier ones do (it asks
-//! for a revision not reached yet) begins a new list.
+//! for a revision not reached yet, or has preconditions) begins a new list.
 //!
 //! A list that is held has changed nothing. An entry with more than one list, or with other requests, is applied on
 //! the group after a clone of it was put aside; an entry of one list needs none, and so makes the maps copy nothing.
 
 mod hooks;
+mod migrate;
 mod post;
 
 use crate::entry::{Effect, Entry, Mode, Record};
 use crate::group::{Content, Group, MountsGroup, TreeGroup};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
 use crate::mount::{Mount, outcome};
+use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::past::Watch;
 use crate::planted::{Bug, Planted};
@@ -75,8 +77,12 @@ pub(crate) fn is_one_list(group: &Group, entry: &Entry) -> bool {
     let Some(Record { request: Request::Call(first), .. }) = entry.records.first() else { return false };
     let revision = group.mount(&first.mount).map(|mount| mount.revision);
     entry.mode == Mode::Calls
-        && entry.records.iter().all(|record| match &record.request {
-            Request::Call(call) => call.mount == first.mount && call.revision_min <= revision,
+        && entry.records.iter().enumerate().all(|(position, record)| match &record.request {
+            Request::Call(call) => {
+                call.mount == first.mount
+                    && call.revision_min <= revision
+                    && (position == 0 || call.conditions.is_empty())
+            }
             _ => false,
         })
 }
@@ -123,6 +129,10 @@ fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
                 new.then_some(module.code)
             }
             Content::Tree(_) => None,
+        },
+        Request::Migrate { mount, .. } => match &group.mount(mount)?.moving {
+            Moving::Waits { candidate } => group.mount(candidate).map(|candidate| candidate.module.code),
+            _ => None,
         },
         Request::Upgrade { mount, module, .. } => {
             group.mount(mount).filter(|mount| mount.module != *module).map(|_| module.code)
@@ -200,6 +210,12 @@ impl<'a> Run<'a> {
     }
 
     fn mounts(&mut self, group: &mut MountsGroup, place: Place, request: &Request) -> Result<Outcome, Hold> {
+        // A candidate is no mount to anybody but the one whose rows move there.
+        if let Some(id) = request.mount()
+            && group.mounts.get(id).is_some_and(|slot| slot.mount.moving.is_candidate())
+        {
+            return Ok(no_mount());
+        }
         Ok(match request {
             Request::CreateMount { mount, incarnation, module, creator } => {
                 return self.create(group, place, (*mount, *incarnation, *creator), module);
@@ -216,6 +232,7 @@ impl<'a> Run<'a> {
             Request::Upgrade { mount, expected, module } => {
                 return self.upgrade(group, place, mount, expected, module);
             }
+            Request::Migrate { mount, moved } => return self.migrate(group, place, mount, *moved),
             Request::Fire { mount } => return self.fire(group, place, mount),
             Request::Connect { mount, session, principal } => {
                 return self.connect(group, place, mount, (*session, *principal));
@@ -254,6 +271,7 @@ impl<'a> Run<'a> {
                 Content::Mounts(group) => group.mounts.get_mut(&id),
                 Content::Tree(_) => None,
             };
+            let slot = slot.filter(|slot| !slot.mount.moving.is_candidate());
             match slot {
                 Some(slot) => {
                     let mount = Arc::make_mut(&mut slot.mount);
@@ -282,6 +300,16 @@ impl<'a> Run<'a> {
         let mut positions = Vec::new();
         let mut invocations: Vec<Invocation<'_>> = Vec::new();
         for Work { position, record, call } in work {
+            if mount.moving.is_waiting() {
+                // What was answered stays so; what was not is not made, and uses up no sequence.
+                let admit = |session| mount.sessions.clone().admit(session, &call.principal, self.time, self.planted);
+                let outcome = match call.session.as_ref().map(admit) {
+                    Some(Ok(Admission::Answered(outcome))) => read_kept(&outcome),
+                    _ => Outcome::Refused(Moving::busy()),
+                };
+                plans.push((*position, Plan::Settled(outcome), None));
+                continue;
+            }
             if call.revision_min.is_some_and(|least| least > mount.revision) {
                 // What runs before may bring the mount there.
                 if !invocations.is_empty() {
@@ -290,6 +318,10 @@ impl<'a> Run<'a> {
                 let text = format!("the mount is at revision {}, before the least asked for", mount.revision);
                 plans.push((*position, Plan::Settled(Outcome::refused(Code::Conflict, text)), None));
                 continue;
+            }
+            // What must hold of the mount is looked at when all before is done.
+            if !call.conditions.is_empty() && !invocations.is_empty() {
+                break;
             }
             if let Some(session) = call.session.as_ref().filter(|_| mount.tracks_sessions)
                 && !mount.presence.has(session.session, &call.principal)
@@ -319,6 +351,12 @@ impl<'a> Run<'a> {
             }
             if self.skips.contains(&(self.index, *position as u32)) {
                 plans.push((*position, Plan::Settled(skipped()), kept));
+                continue;
+            }
+            if let Err(error) = mount.check(&call.conditions, call.trusted)
+                && !self.planted.has(Bug::ConditionIgnored)
+            {
+                plans.push((*position, Plan::Settled(Outcome::Refused(error)), kept));
                 continue;
             }
             positions.push(*position);
@@ -378,18 +416,10 @@ impl<'a> Run<'a> {
     ) -> Result<Vec<Executed>, Hold> {
         let context = mount.context(self.time);
         let code = mount.module.code;
-        let held = |hold, positions: &[usize]| {
-            let in_entry = |position: usize| positions.get(position).copied().unwrap_or(0);
-            match hold {
-                isx_store::Hold::NoCode(code) => Hold::NoCode(code),
-                isx_store::Hold::Poisoned { position } => Hold::Poisoned { position: in_entry(position) },
-                isx_store::Hold::Untried { position } => Hold::Untried { position: in_entry(position) },
-            }
-        };
         match &mut self.engine {
             Engine::Execute(executor) => executor
                 .execute(&code, &mut mount.database, &context, invocations)
-                .map_err(|hold| held(hold, positions)),
+                .map_err(|hold| held(hold, |position| positions.get(position).copied().unwrap_or(0))),
             Engine::Record(executor, effects) => {
                 let mut all = Vec::with_capacity(invocations.len());
                 for (position, invocation) in positions.iter().zip(invocations) {
@@ -397,7 +427,7 @@ impl<'a> Run<'a> {
                     let one = std::slice::from_ref(invocation);
                     let executed = executor
                         .execute(&code, &mut mount.database, &context, one)
-                        .map_err(|hold| held(hold, &[*position]))?;
+                        .map_err(|hold| held(hold, |_| *position))?;
                     for done in executed {
                         let effect = Effect {
                             outcome: done.outcome.clone(),
@@ -442,6 +472,15 @@ impl Effects {
         });
         effects.revision = mount.revision;
         effects
+    }
+}
+
+/// An executor's hold, with the position in the entry that a position in its list stands for.
+fn held(hold: isx_store::Hold, in_entry: impl Fn(usize) -> usize) -> Hold {
+    match hold {
+        isx_store::Hold::NoCode(code) => Hold::NoCode(code),
+        isx_store::Hold::Poisoned { position } => Hold::Poisoned { position: in_entry(position) },
+        isx_store::Hold::Untried { position } => Hold::Untried { position: in_entry(position) },
     }
 }
 

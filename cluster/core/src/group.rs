@@ -1,7 +1,8 @@
 //! A group's replicated state: what its kind keeps, and what every kind does.
 
-use crate::limits::{MEMBERS_MAX, MOUNTS_MAX, TOMBSTONE_AGE, TOMBSTONES_MAX};
+use crate::limits::{MEMBERS_MAX, MIGRATIONS_MAX, MOUNTS_MAX, TOMBSTONE_AGE, TOMBSTONES_MAX};
 use crate::mount::Mount;
+use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::request::{put_addresses, take_addresses};
 use imbl::{OrdMap, OrdSet};
@@ -66,6 +67,8 @@ pub(crate) struct MountsGroup {
     timers: OrdSet<(Time, MountId)>,
     /// Mounts with messages that are not settled.
     senders: OrdSet<MountId>,
+    /// Mounts whose rows move.
+    moving: OrdSet<MountId>,
     sum: DigestSum,
 }
 
@@ -165,7 +168,10 @@ impl MountsGroup {
         self.take(&id);
         self.sum.add_digest(&digest);
         self.timers.extend(timer.map(|time| (time, id)));
-        self.note_sender(&id, mount.database.outbox_len() > 0);
+        self.note_sender(&id, mount.is_sending());
+        if mount.moving.is_waiting() {
+            self.moving.insert(id);
+        }
         self.mounts.insert(id, Slot { mount: Arc::new(mount), digest, timer });
     }
 
@@ -175,7 +181,41 @@ impl MountsGroup {
             self.sum.remove_digest(&slot.digest);
             slot.timer.map(|time| self.timers.remove(&(time, *id)));
             self.senders.remove(id);
+            self.moving.remove(id);
         }
+    }
+
+    /// Whether rows of one more mount may move.
+    ///
+    /// # Errors
+    /// `busy` when too many do.
+    pub(crate) fn check_moving(&self) -> Result<(), Error> {
+        match self.moving.len() < MIGRATIONS_MAX {
+            true => Ok(()),
+            false => Err(Error::new(
+                Code::Busy,
+                format!("over MIGRATIONS_MAX = {MIGRATIONS_MAX}: other mounts are being migrated"),
+            )),
+        }
+    }
+
+    /// Takes a candidate out, which was nobody's mount.
+    pub(crate) fn take_out(&mut self, candidate: &MountId) {
+        self.take(candidate);
+    }
+
+    /// The candidate to which the rows of a mount move, how many have, and how many there are.
+    pub(crate) fn migration(&self, mount: &Mount) -> Option<(&Arc<Mount>, u64, u64)> {
+        let Moving::Waits { candidate } = &mount.moving else { return None };
+        let candidate = &self.mounts.get(candidate)?.mount;
+        let Moving::Candidate { moved, .. } = &candidate.moving else { return None };
+        let moves = mount.database.moves(candidate.database.schema()).unwrap_or_default();
+        Some((candidate, *moved, mount.rows_of(&moves)))
+    }
+
+    /// The mounts whose rows move.
+    pub(crate) fn moving(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        self.moving.iter().filter_map(|id| self.mounts.get(id)).map(|slot| &slot.mount)
     }
 
     /// Brings what is computed of a mount up to date, after it was changed in place.
@@ -186,7 +226,7 @@ impl MountsGroup {
             self.sum.add_digest(&slot.digest);
             let timer = slot.mount.next_timer();
             let before = std::mem::replace(&mut slot.timer, timer);
-            let sends = slot.mount.database.outbox_len() > 0;
+            let sends = slot.mount.is_sending();
             if before != timer {
                 before.map(|time| self.timers.remove(&(time, *id)));
                 self.timers.extend(timer.map(|time| (time, *id)));
@@ -216,7 +256,8 @@ impl MountsGroup {
         if self.tombstones.contains_key(id) {
             return Err(Error::new(Code::Gone, "the mount was dropped"));
         }
-        if self.mounts.len() >= MOUNTS_MAX {
+        // Candidates are nobody's.
+        if self.mounts.len().saturating_sub(self.moving.len()) >= MOUNTS_MAX {
             return Err(Error::new(Code::Limit, format!("over MOUNTS_MAX = {MOUNTS_MAX}")));
         }
         Ok(())
@@ -228,6 +269,9 @@ impl MountsGroup {
         }
         if self.tombstones.len() >= TOMBSTONES_MAX {
             return Outcome::refused(Code::Busy, format!("over TOMBSTONES_MAX = {TOMBSTONES_MAX}"));
+        }
+        if let Some(Moving::Waits { candidate }) = self.mounts.get(&id).map(|slot| slot.mount.moving.clone()) {
+            self.take(&candidate);
         }
         self.take(&id);
         self.put_tombstone(id, time);
@@ -263,7 +307,7 @@ impl MountsGroup {
 
     /// Whether [`MountsGroup::tick`] has something to do.
     pub(crate) fn is_due(&self, time: Time) -> bool {
-        self.mounts.values().any(|slot| slot.mount.sessions.is_due(time))
+        self.mounts.values().any(|slot| slot.mount.is_ticking(time))
             || self.tombstones.values().any(|dropped| is_old(*dropped, time))
     }
 
@@ -272,7 +316,7 @@ impl MountsGroup {
         let ids: Vec<MountId> = self.mounts.keys().copied().collect();
         for id in ids {
             if let Some(slot) = self.mounts.get_mut(&id)
-                && slot.mount.sessions.is_due(time)
+                && slot.mount.is_ticking(time)
             {
                 Arc::make_mut(&mut slot.mount).sessions.tick(time);
                 self.reseal(&id);

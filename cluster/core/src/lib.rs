@@ -23,6 +23,7 @@
 //! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
 //! - A session's rows go with it, and its hooks see it come and go: `presence::*`.
 //! - A message between mounts runs once and in order, and is settled once: `post::*`.
+//! - Rows move to a new module's tables all or not at all, wherever it stops on the way: `migrations::*`.
 //! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
 //! - What is applied a second time ends where it ended the first, at every revision: `past::*`.
 //!
@@ -46,12 +47,14 @@
 //! ```
 
 mod apply;
+mod condition;
 mod entry;
 mod group;
 mod inbox;
 pub mod limits;
 mod machine;
 mod mount;
+mod moving;
 mod outcome;
 mod past;
 #[cfg(feature = "planted")]
@@ -80,4 +83,4 @@ pub use presence::Connected;
 pub use request::{ModuleRecord, ReducerCall, Request, SessionCall, put_links, take_links};
 pub use ring::{Resume, Transaction};
 pub use snapshot::{ChunkRef, Manifest, Restore, SnapshotChunk, SnapshotHead, SnapshotWriter};
-pub use view::{MountView, Outgoing, QueryCall, View};
+pub use view::{Migration, MountView, Outgoing, QueryCall, View};

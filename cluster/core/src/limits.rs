@@ -20,6 +20,14 @@ pub const LOCATORS_MAX: usize = 64;
 /// Bytes of a locator; longer is refused.
 pub const LOCATOR_BYTES_MAX: usize = 1024;
 
+/// Rows that one request of a migration moves, if a call's fuel is not used up before; the next goes on.
+pub const MIGRATE_ROWS_MAX: usize = 1024;
+/// Bytes of them.
+pub const MIGRATE_BYTES_MAX: usize = 512 * 1024;
+/// Rows after which is looked at the fuel used: so much more than a call a request of a migration may take.
+pub const MIGRATE_SLICE_ROWS: usize = 16;
+/// Mounts of a group whose rows move at once, as they are there twice meanwhile; another is `busy`.
+pub const MIGRATIONS_MAX: usize = 4;
 /// Mounts of a group; one more is refused.
 pub const MOUNTS_MAX: usize = 1024;
 /// Dropped mounts remembered, so that a late step cannot bring one back; at the bound dropping waits (`busy`).

@@ -2,6 +2,7 @@
 
 use crate::entry::Effect;
 use crate::inbox::Inbox;
+use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::presence::Presence;
 use crate::request::{ModuleRecord, ReducerCall};
@@ -38,6 +39,7 @@ pub(crate) struct Mount {
     pub(crate) tracks_sessions: bool,
     pub(crate) presence: Presence,
     pub(crate) inbox: Inbox,
+    pub(crate) moving: Moving,
 }
 
 impl Mount {
@@ -73,6 +75,7 @@ impl Mount {
             tracks_sessions,
             presence: Presence::default(),
             inbox: Inbox::default(),
+            moving: Moving::No,
         })
     }
 
@@ -81,7 +84,13 @@ impl Mount {
     /// # Errors
     /// Whatever the schema is refused for; the mount is as it was then.
     pub(crate) fn upgrade(&mut self, module: Arc<ModuleRecord>, time: Time) -> Result<(), Error> {
-        let mut database = self.database.with_schema(schema(&module)?)?;
+        let database = self.database.with_schema(schema(&module)?)?;
+        self.take_module(module, database, time);
+        Ok(())
+    }
+
+    /// Takes a module with the tables for it, from this log time on.
+    pub(crate) fn take_module(&mut self, module: Arc<ModuleRecord>, mut database: Database, time: Time) {
         database.set_limits(module.limits);
         let timetable = Timetable::new(&database);
         self.timers = timetable.begin(time, &self.timetable, &self.timers);
@@ -90,7 +99,7 @@ impl Mount {
         self.database = database;
         self.module = module;
         self.version += 1;
-        Ok(())
+        self.moving = Moving::No;
     }
 
     /// What its calls in an entry of this time share. The seed is the mount's and the same in every entry: each call
@@ -145,8 +154,21 @@ impl Mount {
         self.sessions.check(session, principal, time)
     }
 
+    /// Whether a tick forgets sessions of it. Those that wait for rows to move are none that idle.
+    pub(crate) fn is_ticking(&self, time: Time) -> bool {
+        !self.moving.is_waiting() && self.sessions.is_due(time)
+    }
+
+    /// Whether it has messages that are to be delivered now.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.database.outbox_len() > 0 && !self.moving.is_waiting() && !self.moving.is_candidate()
+    }
+
     /// When the first of its schedules and rows that become due runs.
     pub(crate) fn next_timer(&self) -> Option<Time> {
+        if self.moving.is_waiting() || self.moving.is_candidate() {
+            return None;
+        }
         self.timetable.next(&self.timers, &self.database)
     }
 
@@ -188,6 +210,7 @@ impl Mount {
         self.timers.put(out);
         self.presence.hash_into(out);
         self.inbox.hash_into(out);
+        self.moving.put(out);
     }
 }
 
@@ -225,10 +248,10 @@ impl From<&Effect> for Executed {
 }
 
 /// A text as formats hold it, so that an answer given and an answer kept are the same.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)].to_owned()
 }
 
-fn schema(module: &ModuleRecord) -> Result<Arc<Schema>, Error> {
+pub(crate) fn schema(module: &ModuleRecord) -> Result<Arc<Schema>, Error> {
     Schema::decode(&module.schema).map(Arc::new)
 }

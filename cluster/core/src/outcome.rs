@@ -45,6 +45,13 @@ pub enum Outcome {
         /// Counts the modules the mount has had.
         version: u64,
     },
+    /// Rows of the mount move to the tables of a new module. For [`Migrate`](crate::Request::Migrate).
+    Migrating {
+        /// How many have.
+        moved: u64,
+        /// How many there are.
+        rows: u64,
+    },
     /// The message arrived, now or before, and got this outcome, in its encoding. For [`Settle`](crate::Request::Settle).
     Delivered(Vec<u8>),
     /// It is done.
@@ -93,7 +100,7 @@ impl Outcome {
             }
             Self::Refused(error) => Err(error),
             Self::Unconnected => Err(Error::new(Code::Busy, "the session is not connected")),
-            Self::Tree(_) | Self::Mounted { .. } | Self::Delivered(_) | Self::Done => {
+            Self::Tree(_) | Self::Mounted { .. } | Self::Migrating { .. } | Self::Delivered(_) | Self::Done => {
                 Err(Error::new(Code::Malformed, "not the answer of a call"))
             }
         }
@@ -158,6 +165,11 @@ impl Wire for Outcome {
                 out.push(9);
                 put_bytes(outcome, out);
             }
+            Self::Migrating { moved, rows } => {
+                out.push(10);
+                moved.put(out);
+                rows.put(out);
+            }
         }
     }
 
@@ -182,6 +194,7 @@ impl Wire for Outcome {
             7 => Self::Done,
             8 => Self::Unconnected,
             9 => Self::Delivered(reader.bytes(OUTCOME_BYTES_MAX, "OUTCOME_BYTES_MAX")?.to_vec()),
+            10 => Self::Migrating { moved: Wire::take(reader)?, rows: Wire::take(reader)? },
             _ => return Err(WireError::Canonical("no such outcome")),
         })
     }

@@ -252,7 +252,7 @@ fn origin(group: &Group, request: &Request, time: Time) -> Option<Origin> {
             principal: *creator,
             trace: [0; 16],
         }),
-        Request::Upgrade { mount, .. } => of(mount, StepKind::Upgrade, None),
+        Request::Upgrade { mount, .. } | Request::Migrate { mount, .. } => of(mount, StepKind::Upgrade, None),
         Request::Connect { mount, principal, .. } => {
             let origin = of(mount, StepKind::Connect, Some(&Hook::Connect))?;
             Some(Origin { principal: *principal, ..origin })

@@ -23,6 +23,10 @@ pub enum Bug {
     MissedForgotten,
     /// A message that ran runs again when it comes again.
     DeliveredTwice,
+    /// A call is made although its preconditions do not hold.
+    ConditionIgnored,
+    /// The last row of a table does not move with it.
+    RowLeftBehind,
 }
 
 impl Bug {
@@ -37,6 +41,8 @@ impl Bug {
         Self::BatchSorted,
         Self::MissedForgotten,
         Self::DeliveredTwice,
+        Self::ConditionIgnored,
+        Self::RowLeftBehind,
     ];
 }
 

@@ -12,6 +12,8 @@ pub(crate) enum Bug {
     BatchSorted,
     MissedForgotten,
     DeliveredTwice,
+    ConditionIgnored,
+    RowLeftBehind,
 }
 
 /// Nothing is planted.

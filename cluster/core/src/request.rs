@@ -7,10 +7,10 @@ use crate::limits::{
 };
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_anchors::{Caller, Name, Operation};
-use isx_row::limits::{LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use isx_row::limits::{CONDITIONS_BYTES_MAX, LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use isx_row::{
-    Code, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence, SessionId,
-    Signature,
+    Code, Condition, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence,
+    SessionId, Signature, condition,
 };
 use isx_store::{Limits, Linked, Message, MessageKind};
 use std::sync::Arc;
@@ -44,7 +44,8 @@ pub enum Request {
         /// The mount.
         mount: MountId,
     },
-    /// Gives a mount another module, or other limits, if it has the expected code. Repeating it answers the same.
+    /// Gives a mount another module, or other limits, if it has the expected code. Repeating it answers the same. Where rows
+    /// do not fit, it begins to move them, and [`Request::Migrate`] goes on.
     Upgrade {
         /// The mount.
         mount: MountId,
@@ -52,6 +53,14 @@ pub enum Request {
         expected: ContentHash,
         /// The module.
         module: Arc<ModuleRecord>,
+    },
+    /// Moves the next rows of a mount whose upgrade moves them, if so many have moved before; the last of these ends the
+    /// upgrade. Once too often is harmless.
+    Migrate {
+        /// The mount.
+        mount: MountId,
+        /// Rows that have moved.
+        moved: u64,
     },
     /// Makes a node a member and gives it a home, in group 0. Repeating it brings its addresses up to date.
     Join {
@@ -160,6 +169,8 @@ pub struct ReducerCall {
     pub hops: u8,
     /// The mount must be at this revision or later.
     pub revision_min: Option<Revision>,
+    /// What must hold of the mount when it is the call's turn; else it is refused.
+    pub conditions: Vec<Condition>,
     /// The arguments: a record of [`isx_row::codec`].
     pub payload: Vec<u8>,
     /// References passed along, sealed to the mount.
@@ -195,6 +206,28 @@ pub struct ModuleRecord {
 }
 
 impl Request {
+    /// The mount that it is for, if it is for one.
+    pub(crate) fn mount(&self) -> Option<&MountId> {
+        match self {
+            Self::Call(call) => Some(&call.mount),
+            Self::CreateMount { mount, .. }
+            | Self::DropMount { mount }
+            | Self::Upgrade { mount, .. }
+            | Self::Migrate { mount, .. }
+            | Self::Fire { mount }
+            | Self::Connect { mount, .. }
+            | Self::Disconnect { mount, .. }
+            | Self::Deliver { to: mount, .. }
+            | Self::Settle { mount, .. } => Some(mount),
+            Self::Tree { .. }
+            | Self::Join { .. }
+            | Self::Leave { .. }
+            | Self::Tick
+            | Self::Skip { .. }
+            | Self::Raise { .. } => None,
+        }
+    }
+
     /// The request as bytes, if they can be read back: checks the bounds that decoding would refuse.
     ///
     /// # Errors
@@ -210,7 +243,10 @@ impl Request {
         }
         match self {
             // What nearly every request is: its few bounds are quicker looked at than read back.
-            Self::Call(call) => call.check().map_err(refuse)?,
+            Self::Call(call) => {
+                condition::encode(&call.conditions)?;
+                call.check().map_err(refuse)?;
+            }
             _ => drop(Self::from_wire(&bytes).map_err(refuse)?),
         }
         Ok(Packed(bytes))
@@ -232,6 +268,7 @@ impl ReducerCall {
             trace: [0; 16],
             hops: 0,
             revision_min: None,
+            conditions: Vec::new(),
             payload,
             locators: Vec::new(),
         }
@@ -327,6 +364,11 @@ impl Wire for Request {
                 done_below.put(out);
                 put_message(message, out);
             }
+            Self::Migrate { mount, moved } => {
+                out.push(16);
+                mount.put(out);
+                moved.put(out);
+            }
             Self::Settle { mount, to, number, answer } => {
                 out.push(15);
                 mount.put(out);
@@ -384,6 +426,7 @@ impl Wire for Request {
                 number: Wire::take(reader)?,
                 answer: reader.bytes(OUTCOME_BYTES_MAX, "OUTCOME_BYTES_MAX")?.to_vec(),
             },
+            16 => Self::Migrate { mount: Wire::take(reader)?, moved: Wire::take(reader)? },
             _ => return Err(WireError::Canonical("no such request")),
         })
     }
@@ -402,6 +445,8 @@ impl Wire for ReducerCall {
         self.trace.put(out);
         self.hops.put(out);
         self.revision_min.put(out);
+        // Over a bound is what `check` refuses.
+        put_bytes(&condition::encode(&self.conditions).unwrap_or_default(), out);
         put_bytes(&self.payload, out);
         put_count(self.locators.len(), out);
         self.locators.iter().for_each(|locator| put_bytes(locator, out));
@@ -420,6 +465,10 @@ impl Wire for ReducerCall {
             trace: Wire::take(reader)?,
             hops: Wire::take(reader)?,
             revision_min: Wire::take(reader)?,
+            conditions: {
+                let bytes = reader.bytes(CONDITIONS_BYTES_MAX, "CONDITIONS_BYTES_MAX")?;
+                condition::decode(bytes).map_err(|_| WireError::Canonical("preconditions"))?
+            },
             payload: reader.bytes(VALUE_BYTES_MAX, "VALUE_BYTES_MAX")?.to_vec(),
             locators: {
                 let count = reader.count(LOCATORS_MAX, "LOCATORS_MAX")?;

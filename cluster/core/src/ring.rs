@@ -59,6 +59,11 @@ impl Ring {
         self.keep(transaction);
     }
 
+    /// Forgets every transaction: who is not at this revision begins again.
+    pub(crate) fn forget(&mut self, floor: Revision) {
+        *self = Self { floor, head: self.head, ..Self::default() };
+    }
+
     /// Takes a transaction of a snapshot, whose head counts it already.
     pub(crate) fn keep(&mut self, transaction: Arc<Transaction>) {
         self.bytes += cost(&transaction);

@@ -12,7 +12,10 @@ use isx_row::codec::{decode_record, encode_record};
 use isx_row::schema::{
     Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table, TableKind,
 };
-use isx_row::{Code, ContentHash, Error, Field, MountId, Revision, SessionId, Signature, Time, Type, Value, key};
+use isx_row::{
+    Bytes, Code, Condition, ContentHash, Error, Field, MountId, Revision, RowKey, SessionId, Signature, Time, Type,
+    Value, key,
+};
 use isx_store::{
     Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Linked, Message,
     MessageKind, Transaction,
@@ -57,6 +60,12 @@ impl Twin {
         Arc::new(ModuleRecord { links, ..ModuleRecord::clone(&Self::record(generation, With::Link)) })
     }
 
+    /// The same with a column `content` of the table `kv`, which the rows of that of any other twin do not fit: a hook puts them
+    /// into it, and adds 1 to the key `moved` for each; that of the key `never` it refuses.
+    pub fn migrating(generation: u8) -> Arc<ModuleRecord> {
+        Self::record(generation, With::Migration)
+    }
+
     fn record(generation: u8, with: With) -> Arc<ModuleRecord> {
         let schema = schema(with).encode().unwrap_or_default();
         let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
@@ -76,6 +85,15 @@ impl Twin {
         let reducer = schema.reducer(function).map(|reducer| &reducer.arguments);
         let fields = reducer.or_else(|| schema.query(function).map(|query| &query.arguments));
         fields.and_then(|fields| encode_record(0, fields, values).ok()).unwrap_or_default()
+    }
+
+    /// The precondition that a counter has this total.
+    pub fn holds(name: &str, total: u64) -> Condition {
+        let mut bytes = Vec::new();
+        // A name is no longer than a key.
+        let _ = key::append(&Type::String, name.as_bytes(), &mut bytes);
+        let row = RowKey { table: "count".into(), signature: Signature::ANY, key: Bytes(bytes) };
+        Condition::Holds { row, column: "total".into(), value: Bytes(total.to_le_bytes().to_vec()) }
     }
 
     /// The value of an answer, decoded.
@@ -98,6 +116,7 @@ enum With {
     Beat(Schedule),
     Sessions,
     Link,
+    Migration,
 }
 
 /// The path of the mount that a twin is linked to.
@@ -171,6 +190,12 @@ fn schema(with: With) -> Schema {
     let mut links = Vec::new();
     match with {
         With::Nothing => (),
+        With::Migration => {
+            let row = Type::Struct(vec![field("key", Type::String), field("value", Type::Bytes)]);
+            reducers.push(hook("moves", &[field("old", row)], Hook::Migrate { table: "kv".into() }));
+            let kv = tables.iter_mut().filter(|table| table.name == "kv").flat_map(|table| &mut table.columns);
+            kv.filter(|column| column.name == "value").for_each(|column| column.name = "content".into());
+        }
         With::Link => {
             let sent = [field("key", Type::String), field("n", Type::U64)];
             reducers.push(reducer("give", &sent, Type::U64));
@@ -194,6 +219,7 @@ fn schema(with: With) -> Schema {
                 |name: &str| Index { name: name.into(), columns: vec![0], kind: IndexKind::Btree, unique: false };
             tables.push(Table {
                 kind: TableKind::Session,
+                public: false,
                 columns: vec![session, column("key", Type::String)],
                 primary_key: vec![0, 1],
                 indexes: vec![index(Fill::SESSION)],
@@ -297,7 +323,11 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
     };
     let log = vec![(1, format!("ran {}", call.name))];
     match done {
-        Ok(bytes) => Executed { outcome: Ok(bytes), fuel: 1, changes: transaction.commit(), log, ..nothing() },
+        Ok(bytes) => {
+            // So many rows that some requests move them.
+            let fuel = if call.name == "moves" { 100 } else { 1 };
+            Executed { outcome: Ok(bytes), fuel, changes: transaction.commit(), log, ..nothing() }
+        }
         Err(error) => {
             let detail = (error.code == Code::Application).then(|| error.text.clone().into_bytes());
             Executed { outcome: Err(error), detail, fuel: 1, log, ..nothing() }
@@ -321,6 +351,18 @@ fn hook(transaction: &mut Transaction<&mut Database>, call: &Invocation<'_>) -> 
             let given = decode_record(&takes, call.arguments).map_err(bad_arguments)?.1;
             let key = if matches!(given.as_slice(), [_, Value::Enum(1, _)]) { "answered" } else { "refused" };
             add(transaction, &Value::String(key.into()), 1)?;
+        }
+        "moves" => {
+            let schema = Arc::clone(transaction.database().schema());
+            let takes = schema.reducer("moves").map(|moves| moves.arguments.clone()).unwrap_or_default();
+            let old = decode_record(&takes, call.arguments).map_err(bad_arguments)?.1.pop();
+            let Some(Value::Struct(row)) = old else { return Err(Error::new(Code::BadArguments, "moves")) };
+            let [key, value] = row.as_slice() else { return Err(Error::new(Code::BadArguments, "moves")) };
+            if *key == Value::String("never".into()) {
+                return Err(Error::new(Code::Application, "it fails, as asked"));
+            }
+            write(transaction, "kv", key.clone(), value.clone())?;
+            add(transaction, &Value::String("moved".into()), 1)?;
         }
         "heard" | "changed" => drop(add(transaction, &Value::String(call.name.into()), 1)?),
         "init" => write(transaction, "kv", Value::String("init".into()), Value::Bytes(vec![]))?,
@@ -427,12 +469,16 @@ fn add(transaction: &mut Transaction<&mut Database>, key: &Value, n: u64) -> Res
 fn write(transaction: &mut Transaction<&mut Database>, table: &str, key: Value, value: Value) -> Result<(), Error> {
     let id = transaction.table(table).ok_or_else(|| Error::new(Code::NotFound, table))?;
     let there = read(transaction.database(), table, Some(&key))?.is_some();
-    let row = encode_record(1, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
+    let version = transaction.database().table_schema(id).map_or(1, |table| table.version);
+    let row = encode_record(version, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
     let (event, rows) = match there {
         true => transaction.update(id, &row).map(|(old, new)| (RowEvent::Update, vec![old, new]))?,
         false => (RowEvent::Insert, vec![transaction.insert(id, &row)?]),
     };
     let rows: Vec<&[u8]> = rows.iter().map(|row| &**row).collect();
+    if transaction.database().is_moving() {
+        return Ok(());
+    }
     for listener in transaction.database().listeners() {
         if listener.table == table && listener.event == event {
             transaction.tell(&listener, id, &rows, 1)?;

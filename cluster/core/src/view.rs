@@ -1,13 +1,16 @@
 //! Views: a version of a group, for queries, subscriptions and snapshots.
 
 use crate::group::{Content, Group, Member};
+use crate::machine::Machine;
 use crate::mount::Mount;
+use crate::moving::Moving;
+use crate::planted::Planted;
 use crate::presence::Connected;
 use crate::request::{ModuleRecord, ReducerCall};
 use crate::ring::{Resume, Transaction};
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
-use isx_row::{Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
+use isx_row::{Condition, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
 use isx_store::{Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Message};
 use std::sync::Arc;
 
@@ -22,6 +25,27 @@ pub struct View {
 #[derive(Clone, Copy, Debug)]
 pub struct MountView<'a> {
     mount: &'a Mount,
+}
+
+/// What the moving of a mount's rows to a new module has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Migration {
+    /// Rows move, and calls wait.
+    Moving {
+        /// To be this module's.
+        code: ContentHash,
+        /// How many have.
+        moved: u64,
+        /// How many there are.
+        rows: u64,
+    },
+    /// The last try failed, and the mount is as it was.
+    Failed {
+        /// To be this module's.
+        code: ContentHash,
+        /// Why.
+        text: String,
+    },
 }
 
 /// A message on its way to another mount.
@@ -102,9 +126,39 @@ impl View {
         }
     }
 
-    /// Whether messages between mounts are to be delivered.
+    /// The mounts whose rows move to a new module, and how many have: for each
+    /// [`Migrate`](crate::Request::Migrate) is to be proposed.
+    pub fn migrating(&self) -> Vec<(MountId, u64)> {
+        let Content::Mounts(group) = &self.group.content else { return Vec::new() };
+        group.moving().filter_map(|mount| Some((mount.id, group.migration(mount)?.1))).collect()
+    }
+
+    /// What the moving of a mount's rows to a new module has come to; none when none move and the last went well.
+    pub fn migration(&self, id: &MountId) -> Option<Migration> {
+        let Content::Mounts(group) = &self.group.content else { return None };
+        let mount = &group.mounts.get(id)?.mount;
+        match &mount.moving {
+            Moving::No | Moving::Candidate { .. } => None,
+            Moving::Waits { .. } => {
+                let (candidate, moved, rows) = group.migration(mount)?;
+                Some(Migration::Moving { code: candidate.module.code, moved, rows })
+            }
+            Moving::Failed { code, text } => Some(Migration::Failed { code: *code, text: text.clone() }),
+        }
+    }
+
+    /// A machine that goes on from this version by itself: what is applied to it is nobody else's.
+    pub fn fork(&self) -> Machine {
+        Machine::from_group(self.group.clone(), Planted::NONE)
+    }
+
+    /// Whether messages between mounts are to be delivered, or rows to be moved.
     pub fn has_outgoing(&self) -> bool {
-        self.senders().next().is_some()
+        let moving = match &self.group.content {
+            Content::Tree(_) => false,
+            Content::Mounts(group) => group.moving().next().is_some(),
+        };
+        moving || self.senders().next().is_some()
     }
 
     /// The oldest messages between mounts that are not settled, in order: from one mount to another one at least, and
@@ -171,7 +225,9 @@ impl View {
             Content::Tree(_) => None,
             Content::Mounts(group) => Some(group.mounts.values()),
         };
-        mounts.into_iter().flatten().map(|slot| MountView { mount: &slot.mount })
+        // Nobody made a candidate, and nobody can reach it.
+        let mounts = mounts.into_iter().flatten().filter(|slot| !slot.mount.moving.is_candidate());
+        mounts.map(|slot| MountView { mount: &slot.mount })
     }
 
     /// A mount.
@@ -188,8 +244,8 @@ impl View {
         let mut chunks = Vec::new();
         let mut snapshot = self.snapshot();
         chunks.extend(snapshot.by_ref().map(|chunk| (chunk.hash, chunk.bytes)));
-        for mount in self.mounts() {
-            mount.database().audit()?;
+        if let Content::Mounts(group) = &self.group.content {
+            group.mounts.values().try_for_each(|slot| slot.mount.database.audit())?;
         }
         let mut restore = crate::snapshot::Restore::new(&snapshot.finish()?)?;
         while let Some(expected) = restore.expected() {
@@ -272,11 +328,23 @@ impl<'a> MountView<'a> {
         }
     }
 
+    /// Checks preconditions against this version, in order; `trusted` is whether private tables may be looked at.
+    ///
+    /// # Errors
+    /// `conflict` for the first that does not hold, naming both sides; `not_found` for what may not be read or is not there,
+    /// `stale_bindings` for a table that is another by now, `bad_arguments` for a value not of its column.
+    pub fn check(&self, conditions: &[Condition], trusted: bool) -> Result<(), Error> {
+        self.mount.check(conditions, trusted)
+    }
+
     /// What a call of a reducer does to this version, at this time and with this randomness; the version stays as it is.
     ///
     /// # Errors
     /// [`Hold`] when it can not be executed here and now.
     pub fn dry_run(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<Executed, Hold> {
+        if let Err(error) = self.mount.check(&call.conditions, call.trusted) {
+            return Ok(Executed::refused(error));
+        }
         let mut database = self.mount.database.clone();
         let invocation = self.mount.invocation(call, 0);
         let mut executed = executor.execute(&self.mount.module.code, &mut database, entry, &[invocation])?;

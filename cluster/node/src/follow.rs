@@ -11,17 +11,19 @@ use isx_iface::payload::encode_value;
 use isx_iface::table::{Changed, Part, RowChange};
 use isx_iface::{Item, Items};
 use isx_raft::{Follow, Group};
-use isx_row::{Bytes, Error, Incarnation, MountId, Revision};
+use isx_row::{Bytes, Code, Error, Incarnation, MountId, Revision};
 use isx_store::{Change, Database, Position, Scan, TableId};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The table followed.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Table {
     pub(crate) group: Group,
     pub(crate) mount: MountId,
     pub(crate) table: TableId,
+    /// As it was when it was begun to be followed.
+    pub(crate) begun: Arc<isx_row::schema::Table>,
 }
 
 /// The items of a table after a cursor, or from its rows now.
@@ -87,8 +89,16 @@ struct Rows {
 }
 
 impl Rows {
+    /// # Errors
+    /// `gone` or `stale_bindings` when the table has become another than the one that was to be followed.
     fn of(view: View, table: &Table) -> Result<Self, Error> {
         let mount = mount_in(&view, &table.mount)?;
+        let name = &table.begun.name;
+        let there = mount.database().table_schema(table.table).filter(|there| there.name == *name);
+        let there = there.ok_or_else(|| Error::new(Code::Gone, format!("table {name} is not there any more")))?;
+        if let Err(why) = there.follows(&table.begun) {
+            return Err(Error::new(Code::StaleBindings, format!("table {name} is another now: {why}")));
+        }
         let cursor = (mount.incarnation(), mount.revision());
         Ok(Self { view, cursor, position: None, number: 0 })
     }
@@ -259,7 +269,8 @@ mod tests {
     fn first_rows(rows_count: usize) -> Vec<((Incarnation, Revision), usize)> {
         let view = view(rows_count);
         let table = view.mount(&MOUNT).unwrap().database().table("kv").unwrap();
-        let table = Table { group: Group(1), mount: MOUNT, table };
+        let begun = view.mount(&MOUNT).unwrap().database().table_schema(table).unwrap().clone().into();
+        let table = Table { group: Group(1), mount: MOUNT, table, begun };
         let mut rows = Rows::of(view, &table).unwrap();
         let mut parts = Vec::new();
         loop {

@@ -32,6 +32,7 @@ pub mod limits;
 mod links;
 mod logs;
 mod metered;
+mod migration;
 mod module;
 mod mounted;
 #[cfg(feature = "real")]

@@ -42,6 +42,10 @@ pub const READY_WITHIN: Duration = Duration::from_secs(1);
 pub const MEASURED_FOR: Duration = Duration::from_secs(1);
 /// How long a session that nobody holds any more may come back before it ends.
 pub const SESSION_GRACE: Duration = Duration::from_secs(10);
+/// How long an upgrade may be tried that is not made: it holds the thread that looks into the past.
+pub const MIGRATION_TRIED_WITHIN: Duration = Duration::from_secs(50);
+/// How often is looked how many rows of a mount have moved, for who waits for that.
+pub const MIGRATION_LOOK: Duration = Duration::from_millis(50);
 /// How often a node looks for sessions that ended, and for counters of mounts that are gone.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(2);
 /// Sessions that are ended at once; the next follow when those are applied.

@@ -3,7 +3,7 @@
 use crate::shared::{Shared, Who, mount_in, tree_of};
 use futures::future::{Either, select};
 use isx_anchors::{Binding, BindingState};
-use isx_cluster::{MountView, View};
+use isx_cluster::{Migration, MountView, View};
 use isx_raft::{Consistency, MOUNTS};
 use isx_row::schema::{Link, RowEvent, Schema, TableKind};
 use isx_row::{Code, Error, MountId};
@@ -32,6 +32,10 @@ pub(crate) async fn resolve(shared: &Arc<Shared>, who: Who, schema: &Schema) -> 
             Error::new(Code::NotFound, text)
         };
         let mount = mount.ok_or_else(missing)?;
+        if let Some(Migration::Moving { .. }) = mounts.migration(&mount) {
+            let text = format!("{path}, to which {} is linked, is being migrated", schema.name);
+            return Err(Error::new(Code::Busy, text));
+        }
         fits(schema, link, mount_in(&mounts, &mount)?.database().schema(), who.owner)?;
         Ok(Linked { path: path.clone(), mount, trusted: who.owner })
     };

@@ -2,18 +2,18 @@
 
 use crate::past::{self, Place};
 use crate::shared::{Shared, Who, mount_in, unexpected};
-use crate::{dry_run, links, saga};
+use crate::{dry_run, links, migration};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
-use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
+use isx_cluster::{Outcome, QueryCall, ReducerCall, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
-use isx_iface::module::{Asked, At, Blamed, Description, DryRun, LogPart, Replayed, Rows, Steps};
+use isx_iface::module::{Asked, At, Blamed, Description, DryRun, LogPart, Migrated, Replayed, Rows, Steps, Upgraded};
 use isx_iface::usage::FunctionUsage;
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_port::Lane;
 use isx_raft::{Consistency, Moment};
-use isx_row::{Bytes, Code, ContentHash, Error, Revision, Signature, Time};
+use isx_row::{Bytes, Code, Condition, ContentHash, Error, Revision, Signature, Time};
 use isx_store::{EntryContext, Position, Scan};
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ impl Module for Administration {
         Ok(self.shared.logs.follow(self.binding.mount, after.unwrap_or(0), is_there))
     }
 
-    async fn dry_run(&self, reducer: String, arguments: Bytes) -> Result<DryRun, Error> {
+    async fn dry_run(&self, reducer: String, arguments: Bytes, conditions: Vec<Condition>) -> Result<DryRun, Error> {
         self.present_only()?;
         let view = self.view().await?;
         let (shared, id, principal) = (self.shared.clone(), self.binding.mount, self.who.principal);
@@ -133,7 +133,8 @@ impl Module for Administration {
         let lane = Lane::Query(u64::from(self.binding.group.0));
         let run = move || {
             let mount = mount_in(&view, &id)?;
-            let call = ReducerCall { principal, trusted: true, ..ReducerCall::new(id, reducer, arguments.0) };
+            let call =
+                ReducerCall { principal, trusted: true, conditions, ..ReducerCall::new(id, reducer, arguments.0) };
             dry_run::dry_run(&mount, &*shared.exec, &call, &EntryContext { time, seed })
         };
         self.shared.on(lane, run).await
@@ -186,27 +187,32 @@ impl Module for Administration {
         past::replay(&self.shared, self.place(), to.or(self.at.map(|revision| revision.0))).await
     }
 
-    async fn upgrade(&self, code: ContentHash) -> Result<(), Error> {
+    async fn upgrade(&self, code: ContentHash) -> Result<Upgraded, Error> {
         self.present_only()?;
-        self.shared.load(code).await?;
-        let view = self.view().await?;
-        let mount = mount_in(&view, &self.binding.mount)?;
-        let present = mount.module();
-        let schema = self.shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
-        let links = links::resolve(&self.shared, self.who, &schema).await?;
-        if present.code == code && present.links == links {
-            return Ok(());
-        }
-        links::check_dependents(&self.shared.tree_view().await?, &view, &mount, &schema)?;
-        let module = saga::module(&self.shared, code, present.fuel_max, present.limits, links)?;
-        let upgrade = Request::Upgrade { mount: self.binding.mount, expected: present.code, module };
-        match self.shared.mounts(upgrade).await? {
+        let Some(planned) = migration::plan(&self.shared, self.who, &self.binding, code).await? else {
+            return Ok(Upgraded { rows_to_move: None });
+        };
+        match self.shared.mounts(planned.upgrade).await? {
             Outcome::Mounted { .. } => {
                 links::heard(&self.shared, self.binding.mount).await;
-                Ok(())
+                Ok(Upgraded { rows_to_move: None })
             }
+            Outcome::Migrating { rows, .. } => Ok(Upgraded { rows_to_move: Some(rows) }),
             Outcome::Application { text, .. } => Err(Error::new(Code::Application, format!("upgrade: {text}"))),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn migration(&self, code: ContentHash) -> Result<BoxStream<'static, Result<Migrated, Error>>, Error> {
+        self.present_only()?;
+        Ok(migration::follow(&self.shared, self.place(), code))
+    }
+
+    async fn try_upgrade(&self, code: ContentHash) -> Result<Migrated, Error> {
+        self.present_only()?;
+        match migration::plan(&self.shared, self.who, &self.binding, code).await? {
+            Some(planned) => migration::attempt(&self.shared, planned).await,
+            None => Ok(Migrated { moved: 0, rows: 0 }),
         }
     }
 }

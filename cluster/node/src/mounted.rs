@@ -100,6 +100,7 @@ impl Mounted {
             trace,
             hops: 0,
             revision_min: call.delivery.revision_min,
+            conditions: call.conditions,
             payload: call.payload,
             locators: Vec::new(),
         };
@@ -152,6 +153,7 @@ impl Mounted {
         if call.delivery.revision_min.is_some_and(|least| least > revision) {
             return Err(Error::new(Code::Busy, format!("the mount is at revision {revision}")));
         }
+        mount.check(&call.conditions, self.who.owner)?;
         let query = QueryCall {
             name: call.method,
             signature: call.signature,
@@ -214,13 +216,16 @@ impl Object for Mounted {
     }
 
     async fn stream(&self, call: Call) -> Result<Items, Error> {
+        if !call.conditions.is_empty() {
+            return Err(Error::new(Code::Unsupported, "following has no preconditions"));
+        }
         let (view, schema) = self.schema()?;
         let missing = || Error::new(Code::NotFound, format!("table {} is not found", call.method));
         let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
         let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
         // Who follows is there, although it may not call for long.
         call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose()?;
-        let table = Table { group: self.group, mount: self.mount, table: id };
+        let table = Table { group: self.group, mount: self.mount, table: id, begun: Arc::new(table.clone()) };
         follow(&self.shared, table, call.delivery.after)
     }
 

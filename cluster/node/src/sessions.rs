@@ -8,7 +8,7 @@ use crate::limits::SESSIONS_ENDED_MAX;
 use crate::presence::Key;
 use crate::shared::Shared;
 use futures::future::join_all;
-use isx_cluster::Request;
+use isx_cluster::{Migration, Request};
 use isx_raft::MOUNTS;
 use std::collections::BTreeSet;
 
@@ -28,7 +28,8 @@ pub(crate) async fn end_sessions(shared: &Shared) {
 fn ended(shared: &Shared) -> Option<Vec<Key>> {
     let view = shared.raft.view(MOUNTS).ok()?;
     let (mut leaving, mut staying) = (Vec::new(), BTreeSet::new());
-    for mount in view.mounts() {
+    // Those of a mount whose rows move wait until they have.
+    for mount in view.mounts().filter(|mount| !matches!(view.migration(&mount.id()), Some(Migration::Moving { .. }))) {
         for (session, connected) in mount.connected() {
             let key = (mount.id(), session, connected.principal);
             match connected.leaving {

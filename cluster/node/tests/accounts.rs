@@ -26,6 +26,7 @@ fn call(method: &str, arguments: &impl isx_row::Typed) -> Call {
         signature: Signature::ANY,
         payload: payload::encode(arguments).unwrap(),
         objects: Vec::new(),
+        conditions: Vec::new(),
         delivery: Delivery::default(),
     }
 }

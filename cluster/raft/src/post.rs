@@ -1,4 +1,6 @@
-//! Carries messages between mounts: a leader delivers what waits in the outboxes of its mounts, in order, and settles what
+//! What a leader has to carry on with: messages between mounts, and rows that move to a new module.
+//!
+//! It delivers what waits in the outboxes of its mounts, in order, and settles what
 //! was answered. What is lost on the way, or done twice, is done again and changes nothing.
 //!
 //! Each pair of mounts has a turn of its own: one that does not take its messages is tried again after a pause, with one of
@@ -9,7 +11,7 @@ use crate::limits::{
     DELIVER_AGAIN, DELIVER_BYTES_MAX, DELIVER_EACH_BYTES_MAX, DELIVER_EACH_MAX, DELIVER_MAX, DELIVER_WITHIN,
 };
 use crate::replica::Shared;
-use futures::future::{join_all, select};
+use futures::future::{join, join_all, select};
 use isx_cluster::{Outcome, Outgoing, Request};
 use isx_port::{Clock, Instant};
 use isx_row::{Code, Error, MountId};
@@ -57,11 +59,13 @@ async fn round(queue: &Queue, shared: &Shared, clock: &dyn Clock, waiting: &mut 
         return Some(0);
     }
     let outgoing = turn(view.outgoing(DELIVER_EACH_MAX, DELIVER_EACH_BYTES_MAX), waiting, now);
-    drop(view);
     let deadline = now.after(DELIVER_WITHIN);
+    let migrations = migrate(queue, view.migrating(), deadline);
+    drop(view);
     // Polled in order the first time, which is the order in which they are queued.
     let deliveries: Vec<Request> = outgoing.iter().map(deliver).collect();
-    let delivered = join_all(deliveries.iter().map(|request| queue.propose(request, deadline))).await;
+    let delivered = join_all(deliveries.iter().map(|request| queue.propose(request, deadline)));
+    let (moved, delivered) = join(migrations, delivered).await;
     waiting.retain(|_, until| *until > now);
     let mut settles = Vec::new();
     for (one, delivered) in outgoing.iter().zip(delivered) {
@@ -71,7 +75,14 @@ async fn round(queue: &Queue, shared: &Shared, clock: &dyn Clock, waiting: &mut 
         }
     }
     let settled = join_all(settles.iter().map(|request| queue.propose(request, deadline))).await;
-    Some(settled.iter().filter(|settled| settled.is_ok()).count())
+    Some(moved + settled.iter().filter(|settled| settled.is_ok()).count())
+}
+
+/// Moves the next rows of each mount whose rows move; how many went on.
+async fn migrate(queue: &Queue, migrating: Vec<(MountId, u64)>, deadline: Instant) -> usize {
+    let next: Vec<Request> = migrating.into_iter().map(|(mount, moved)| Request::Migrate { mount, moved }).collect();
+    let done = join_all(next.iter().map(|request| queue.propose(request, deadline))).await;
+    done.iter().filter(|done| matches!(done, Ok(Outcome::Migrating { .. } | Outcome::Mounted { .. }))).count()
 }
 
 /// What is delivered in this round: of a pair that waits nothing, of one that has waited its first, and not too much of all.

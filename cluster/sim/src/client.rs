@@ -9,8 +9,10 @@ use isx_cluster::twin::Twin;
 use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall, View};
 use isx_raft::{Consistency, Group, MOUNTS};
 use isx_row::schema::Schedule;
-use isx_row::{Class, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Span, Time, Value};
-use std::sync::Arc;
+use isx_row::{
+    Class, Code, Condition, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Span, Time, Value,
+};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// The mount that everyone uses.
@@ -27,6 +29,10 @@ const ATTEMPT_WITHIN: Duration = Duration::from_millis(1500);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Of so many reads in a thousand the node asked is any.
 const STRAY_PER_MILLE: u64 = 300;
+/// Keys that are put where others hear of it: more than move to another module at once.
+const TOLD: u64 = 60;
+/// Of so many turns in a thousand at what may upgrade, one does.
+const UPGRADE_PER_MILLE: u64 = 200;
 /// Keys of registers; counters have the keys after them.
 const REGISTERS: u64 = 3;
 /// Keys of counters; cells of the tree have the keys after them.
@@ -57,11 +63,6 @@ pub(crate) fn principal() -> Principal {
     Principal([9; 32])
 }
 
-fn call(mount: MountId, name: &str, arguments: &[Value], session: Option<SessionCall>) -> Request {
-    let call = ReducerCall::new(mount, name, Twin::arguments(name, arguments));
-    Request::Call(Box::new(ReducerCall { session, principal: principal(), trusted: true, ..call }))
-}
-
 /// Creates the mounts, whoever leads. Repeating it is harmless.
 pub async fn create_mounts(world: &Arc<World>) {
     let mut client = Client::new(world.clone(), History::default(), 0);
@@ -87,12 +88,14 @@ impl Client {
         while self.world.executor.now() < end {
             match self.random.below(16) {
                 0..=3 => self.put(end).await,
-                4..=6 => self.add(end).await,
+                4 | 5 => self.add(end).await,
+                6 => self.add_if(end).await,
                 7 | 8 => self.get().await,
                 9 => self.total().await,
                 10 => self.postpone(end).await,
                 11 => self.give(end).await,
                 12 => self.tell(end).await,
+                13 if self.random.per_mille(UPGRADE_PER_MILLE) => self.upgrade(end).await,
                 _ => self.cell().await,
             }
             let pause = self.random.range(1..30);
@@ -124,6 +127,30 @@ impl Client {
         self.note(key, Action::Add(n, total), begin, total.is_some());
     }
 
+    /// Adds to a counter if it is what it was when looked at: what is answered then is that much more.
+    async fn add_if(&mut self, end: Duration) {
+        let key = REGISTERS + self.random.below(COUNTERS);
+        let n = self.random.range(1..100);
+        let Some(Value::U64(seen)) = self.query("total", key).await else { return };
+        let condition = Twin::holds(&key.to_string(), seen);
+        let begin = self.world.executor.now();
+        let request = self.next(MOUNT, "add", &[Value::String(key.to_string()), Value::U64(n)], vec![condition]);
+        match self.ask(&request, end).await {
+            // It may happen yet.
+            None => self.note(key, Action::Add(n, None), begin, false),
+            Some(Outcome::Refused(error)) if error.code == Code::Conflict => {}
+            Some(outcome) => {
+                let answer = self.payload("add", outcome).map(|payload| Twin::answer("add", &payload));
+                let Some(Ok(Value::U64(total))) = answer else { return };
+                if total != seen + n {
+                    let what = format_args!("{n} was added to {seen} and gave {total}").to_string();
+                    self.world.findings.report("conditions", format_args!("{what}"));
+                }
+                self.note(key, Action::Add(n, Some(total)), begin, true);
+            }
+        }
+    }
+
     async fn postpone(&mut self, end: Duration) {
         let (n, after) = (self.random.range(1..100), self.random.below(POSTPONED_US_MAX) as i64);
         let arguments = [Value::String(POSTPONED.to_string()), Value::U64(n), Value::Duration(Span(after))];
@@ -138,10 +165,19 @@ impl Client {
         self.reduce(GIVER, "give", &arguments, end).await;
     }
 
+    /// Gives the mount that others hear of a module that its rows have to move to, once: it answers the same again.
+    async fn upgrade(&mut self, end: Duration) {
+        let upgrade = Request::Upgrade { mount: TAKER, expected: Twin::module(1).code, module: Twin::migrating(3) };
+        self.insist(MOUNTS, &upgrade, Some(end)).await;
+    }
+
     /// Changes what the other mount hears of.
     async fn tell(&mut self, end: Duration) {
-        let key = self.random.below(REGISTERS).to_string();
-        self.reduce(TAKER, "put", &[Value::String(key), Value::Bytes(Vec::new())], end).await;
+        let key = format!("told {}", self.random.below(TOLD));
+        let arguments = [Value::String(key.clone()), Value::Bytes(Vec::new())];
+        if self.reduce(TAKER, "put", &arguments, end).await.is_some() {
+            self.world.told.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        }
     }
 
     async fn get(&mut self) {
@@ -168,25 +204,36 @@ impl Client {
         self.history.note(Operation { key, client: self.number, action, begin, end });
     }
 
-    /// Calls a reducer under a new sequence; sometimes asks twice, and must hear the same. `None`: the end came first.
+    /// Calls a reducer under a new sequence. `None`: the end came first.
     async fn reduce(&mut self, mount: MountId, name: &str, arguments: &[Value], end: Duration) -> Option<Vec<u8>> {
+        let request = self.next(mount, name, arguments, Vec::new());
+        let answer = self.ask(&request, end).await?;
+        self.payload(name, answer)
+    }
+
+    /// The call of a reducer under a new sequence.
+    fn next(&mut self, mount: MountId, name: &str, arguments: &[Value], conditions: Vec<Condition>) -> ReducerCall {
         self.sequence += 1;
         let (sequence, done_below) = (Sequence(self.sequence), Sequence(self.sequence));
-        let session = SessionCall { session: self.session, sequence, done_below };
-        let request = call(mount, name, arguments, Some(session));
+        let session = Some(SessionCall { session: self.session, sequence, done_below });
+        let call = ReducerCall::new(mount, name, Twin::arguments(name, arguments));
+        ReducerCall { session, conditions, principal: principal(), trusted: true, ..call }
+    }
+
+    /// Makes a call; sometimes asks twice, and must hear the same. `None`: the end came first.
+    async fn ask(&mut self, call: &ReducerCall, end: Duration) -> Option<Outcome> {
+        let request = Request::Call(Box::new(call.clone()));
         let answer = self.insist(MOUNTS, &request, Some(end)).await?;
+        let session = call.session?;
         self.world.durable.check(&self.world, &session);
-        let payload = self.payload(name, answer)?;
         if self.random.per_mille(80)
             && let Some(again) = self.insist(MOUNTS, &request, Some(end)).await
+            && again != answer
         {
-            let again = self.payload(name, again);
-            if again.as_ref() != Some(&payload) {
-                let what = format_args!("{session:?} was answered {payload:?}, then {again:?}").to_string();
-                self.world.findings.report("exactly once", format_args!("{what}"));
-            }
+            let what = format_args!("{session:?} was answered {answer:?}, then {again:?}").to_string();
+            self.world.findings.report("exactly once", format_args!("{what}"));
         }
-        Some(payload)
+        Some(answer)
     }
 
     fn payload(&self, name: &str, outcome: Outcome) -> Option<Vec<u8>> {
@@ -206,6 +253,8 @@ impl Client {
                 return None;
             }
             match self.attempt(group, request.clone()).await {
+                // Rows of the mount move: nothing was done.
+                Some(Ok(Outcome::Refused(error))) if error.class() == Class::Busy => self.look_elsewhere().await,
                 Some(Ok(outcome)) => return Some(outcome),
                 Some(Err(error)) if error.class() == Class::Refused => {
                     self.world.findings.report("client", format_args!("{request:?} was refused: {error}"));

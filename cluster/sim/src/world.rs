@@ -15,7 +15,7 @@ use isx_port::{Clock, Instant, PeerId, Ports};
 use isx_raft::{Options, Origin, Raft, Retention, Rule};
 use isx_row::Span;
 use isx_store::Executor as ModuleExecutor;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct World {
     pub nodes: Vec<Node>,
     /// What is durable on their disks.
     pub durable: Durable,
+    /// Keys that were put where another mount hears of it, and acknowledged.
+    pub(crate) told: Mutex<BTreeSet<String>>,
     pub(crate) program: Program,
     configure: Configure,
     lives: AtomicU64,
@@ -117,6 +119,7 @@ impl World {
             findings: Findings::default(),
             nodes,
             durable: Durable::default(),
+            told: Mutex::default(),
             program,
             configure,
             lives: AtomicU64::new(1),

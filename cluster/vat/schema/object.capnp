@@ -63,6 +63,10 @@ struct Call {
 
   after @7 :Cursor;
   # For streams: continue after this; null begins at the present state.
+
+  conditions @8 :Data;
+  # What must hold of a mount for the call to be made: a canonical list of `isx_row::Condition`, at most CONDITIONS_MAX in
+  # CONDITIONS_BYTES_MAX; empty for nothing.
 }
 
 struct Answer {

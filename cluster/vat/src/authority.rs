@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, future, stream};
 use isx_iface::{Answer, Call, Items, Object, ObjectRef};
 use isx_port::PeerId;
-use isx_row::{Code, Error};
+use isx_row::{Code, Condition, Error};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -145,6 +145,15 @@ impl Held {
         }
     }
 
+    /// Checks a call, and that what its preconditions look at might be followed as well.
+    async fn check_call(&self, call: &Call) -> Result<(), Error> {
+        self.check(&call.method).await?;
+        for row in call.conditions.iter().filter_map(Condition::row) {
+            self.check(&row.table).await?;
+        }
+        Ok(())
+    }
+
     async fn check(&self, method: &str) -> Result<(), Error> {
         self.alive()?;
         if *self.rules == Rules::All {
@@ -170,7 +179,7 @@ impl Held {
 #[async_trait]
 impl Object for Held {
     async fn call(&self, call: Call) -> Result<Answer, Error> {
-        self.check(&call.method).await?;
+        self.check_call(&call).await?;
         Ok(self.wrap(self.object.call(call).await?))
     }
 
@@ -178,7 +187,7 @@ impl Object for Held {
         let mut answers = Vec::with_capacity(calls.len());
         let mut allowed = Vec::with_capacity(calls.len());
         for call in calls {
-            let refused = self.check(&call.method).await.err();
+            let refused = self.check_call(&call).await.err();
             if refused.is_none() {
                 allowed.push(call);
             }

@@ -41,12 +41,12 @@ impl Exported {
 
     async fn answer(&self, call: Result<Call, Error>) -> Result<Answer, Error> {
         let call = call?;
-        let _held = self.references.hold_call(call.payload.len())?;
+        let _held = self.references.hold_call(call.bytes())?;
         self.within(time_of(&call), self.object.call(call)).await?
     }
 
     async fn answer_batch(&self, calls: Vec<Result<Call, Error>>) -> Vec<Result<Answer, Error>> {
-        let bytes = calls.iter().flatten().map(|call| call.payload.len()).sum();
+        let bytes = calls.iter().flatten().map(|call| call.bytes()).sum();
         let _held = match self.references.hold_call(bytes) {
             Ok(held) => held,
             Err(error) => return calls.iter().map(|_| Err(error.clone())).collect(),

@@ -152,7 +152,7 @@ impl Remote {
     async fn batch_once(&self, mut calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
         let target = self.number;
         let count = calls.len();
-        let bytes = calls.iter().map(|call| call.payload.len()).sum();
+        let bytes = calls.iter().map(|call| call.bytes()).sum();
         let deadline = calls.iter_mut().map(|call| self.deadline(call)).max().unwrap_or_default();
         let asked = self.link.ask(bytes, deadline, unknown, |permit, answers| Command::Batch {
             target,
@@ -177,7 +177,7 @@ impl Drop for Remote {
 impl Object for Remote {
     async fn call(&self, mut call: Call) -> Result<Answer, Error> {
         check_call(&call)?;
-        let (target, bytes, deadline) = (self.number, call.payload.len(), self.deadline(&mut call));
+        let (target, bytes, deadline) = (self.number, call.bytes(), self.deadline(&mut call));
         self.link.ask(bytes, deadline, unknown, |permit, answer| Command::Call { target, call, answer, permit }).await?
     }
 
@@ -188,11 +188,11 @@ impl Object for Remote {
         while let Some((place, call)) = rest.next() {
             answers.push(check_call(&call).err().map(Err));
             if answers[place].is_none() {
-                bytes += call.payload.len();
+                bytes += call.bytes();
                 places.push(place);
                 sending.push(call);
             }
-            let next_bytes = rest.peek().map(|(_, next)| bytes + next.payload.len());
+            let next_bytes = rest.peek().map(|(_, next)| bytes + next.bytes());
             if !sending.is_empty()
                 && (sending.len() == BATCH_CALLS_MAX || next_bytes.is_none_or(|bytes| bytes > BATCH_BYTES_MAX))
             {
@@ -210,7 +210,7 @@ impl Object for Remote {
         let _ = self.deadline(&mut call);
         let number = self.link.next_number();
         let target = self.number;
-        let bytes = u32::try_from(call.payload.len()).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(call.bytes()).unwrap_or(u32::MAX);
         let permits =
             (self.link.calls.clone().try_acquire_owned(), self.link.bytes.clone().try_acquire_many_owned(bytes));
         let sent = match (check_call(&call), permits) {
@@ -229,7 +229,7 @@ impl Object for Remote {
 
     async fn stream(&self, mut call: Call) -> Result<Items, Error> {
         check_call(&call)?;
-        let (target, bytes, deadline) = (self.number, call.payload.len(), self.deadline(&mut call));
+        let (target, bytes, deadline) = (self.number, call.bytes(), self.deadline(&mut call));
         let asked = self.link.ask(bytes, deadline, disconnected, |permit, items| Command::Stream {
             target,
             call,

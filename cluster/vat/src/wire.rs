@@ -7,7 +7,7 @@ use crate::references::References;
 use capnp::capability::FromClientHook;
 use isx_iface::{Answer, Call, Delivery, Item, ObjectRef, SessionCall};
 use isx_row::limits::VALUE_BYTES_MAX;
-use isx_row::{Code, Error, Incarnation, Revision, Sequence, SessionId, Signature};
+use isx_row::{Code, Error, Incarnation, Revision, Sequence, SessionId, Signature, condition};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ pub(crate) fn check_call(call: &Call) -> Result<(), Error> {
     if call.objects.len() > OBJECTS_PER_CALL_MAX {
         return Err(too_large("OBJECTS_PER_CALL_MAX: the number of references"));
     }
+    if !call.conditions.is_empty() {
+        condition::encode(&call.conditions)?;
+    }
     Ok(())
 }
 
@@ -48,6 +51,9 @@ pub(crate) fn write_call(references: &Rc<References>, call: &Call, mut to: call:
         session.set_id(&coordinates.session.0);
         session.set_sequence(coordinates.sequence.0);
         session.set_done_below(coordinates.done_below.0);
+    }
+    if !call.conditions.is_empty() {
+        to.set_conditions(&condition::encode(&call.conditions)?);
     }
     if let Some(within) = call.delivery.within {
         to.set_within_ms(u64::try_from(within.as_millis()).unwrap_or(u64::MAX).max(1));
@@ -91,7 +97,8 @@ pub(crate) fn read_call(references: &Rc<References>, from: call::Reader<'_>) -> 
     let delivery = Delivery { session, within, revision_min: revision_of(from.get_revision_min()), after };
     let payload = payload_of(from.get_payload())?;
     let objects = read_objects(references, from.has_objects().then(|| from.get_objects()))?;
-    Ok(Call { method, signature, payload, objects, delivery })
+    let conditions = condition::decode(from.get_conditions().map_err(malformed)?)?;
+    Ok(Call { method, signature, payload, objects, conditions, delivery })
 }
 
 /// Writes an answer; its first object also to `first`, so that calls on it need not wait.

@@ -61,7 +61,14 @@ fn vat_thread() -> Vats {
 
 fn call(method: &str, bytes: usize) -> Call {
     let delivery = Delivery::default();
-    Call { method: method.into(), signature: Signature::ANY, payload: vec![7; bytes], objects: Vec::new(), delivery }
+    Call {
+        method: method.into(),
+        signature: Signature::ANY,
+        payload: vec![7; bytes],
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery,
+    }
 }
 
 #[test]

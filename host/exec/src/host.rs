@@ -265,6 +265,10 @@ impl Host {
     /// # Errors
     /// Ends the call: `limit`.
     pub(crate) fn set_off(&mut self, table: u32, event: RowEvent, rows: &[&[u8]]) -> Result<(), Stop> {
+        // That rows move to a new module is no event.
+        if self.database()?.is_moving() {
+            return Ok(());
+        }
         let code = Arc::clone(&self.code);
         for &function in code.hooks(table as usize, event) {
             if self.depth >= HOOK_DEPTH_MAX {
@@ -298,6 +302,10 @@ impl Host {
     /// # Errors
     /// Ends a query.
     pub(crate) fn send(&mut self, path: &str, name: &str, payload: Vec<u8>) -> Result<Result<u64, Error>, Stop> {
+        if self.database()?.is_moving() {
+            let text = "nothing is sent while rows move to a new module: send from its `upgrade` hook";
+            return Ok(Err(Error::new(ErrorCode::Denied, text)));
+        }
         let hops = self.context.hops.saturating_add(1);
         let sent = match self.code.sent(path, name) {
             Some(sent) => sent,

@@ -4,7 +4,7 @@ use crate::bindings::isx::host::{objects, start};
 use crate::state::State;
 use futures::StreamExt;
 use isx_iface::{Call, Delivery, Item, Items, ObjectRef};
-use isx_row::{Code, Error, Signature};
+use isx_row::{Code, Error, Signature, condition};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -72,6 +72,7 @@ impl<T> objects::HostObjectWithStore<T> for Held {
         signature_bytes: Vec<u8>,
         payload: Vec<u8>,
         passed: Vec<Resource<Handle>>,
+        conditions: Vec<u8>,
         within_ms: Option<u32>,
     ) -> Result<Result<objects::Answer, objects::Failure>> {
         let (object, passed) = store.with(|mut access: Access<'_, T, Self>| {
@@ -79,13 +80,15 @@ impl<T> objects::HostObjectWithStore<T> for Held {
             let passed = passed.iter().map(|handle| Ok(table.get(handle)?.0.clone()));
             Ok::<_, wasmtime::Error>((table.get(&object)?.0.clone(), passed.collect::<Result<Vec<_>>>()?))
         })?;
-        let signature = match signature(&signature_bytes) {
-            Ok(signature) => signature,
+        let given = signature(&signature_bytes).and_then(|signature| Ok((signature, condition::decode(&conditions)?)));
+        let (signature, conditions) = match given {
+            Ok(given) => given,
             Err(error) => return Ok(Err(failure(error, None))),
         };
         let within = within_ms.map(|ms| Duration::from_millis(ms.into()));
         let delivery = Delivery { within, ..Delivery::default() };
-        let answer = match object.call(Call { method, signature, payload, objects: passed, delivery }).await {
+        let answer = match object.call(Call { method, signature, payload, objects: passed, conditions, delivery }).await
+        {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(failure(error, None))),
         };
@@ -118,7 +121,14 @@ impl<T> objects::HostObjectWithStore<T> for Held {
             Ok(signature) => signature,
             Err(error) => return Ok(Err(failure(error, None))),
         };
-        let call = Call { method, signature, payload, objects: Vec::new(), delivery: Delivery::default() };
+        let call = Call {
+            method,
+            signature,
+            payload,
+            objects: Vec::new(),
+            conditions: Vec::new(),
+            delivery: Delivery::default(),
+        };
         match object.stream(call).await {
             Ok(items) => {
                 let following = Following(Arc::new(Mutex::new(items)));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use isx_iface::anchor::MountLimits;
 use isx_iface::{Answer, Call, Items, Object, ObjectRef};
 use isx_row::codec::Layout;
-use isx_row::{Code, ContentHash, Error, SessionId, Type, Typed};
+use isx_row::{Code, Condition, ContentHash, Error, SessionId, Type, Typed};
 use std::sync::Arc;
 
 /// The arguments of a method whose first one names the target, relative to the object's own path.
@@ -88,6 +88,10 @@ impl Narrowed {
             None => self.path.clone(),
         };
         self.grant.check(&self.interface, &call.method, &target)?;
+        // What a precondition looks at is read as well.
+        for row in call.conditions.iter().filter_map(Condition::row) {
+            self.grant.check(&self.interface, &row.table, &target)?;
+        }
         Ok(target)
     }
 
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
     use futures::executor::block_on;
     use isx_iface::{Anchor, Host, HostStub};
-    use isx_row::Signature;
+    use isx_row::{Bytes, RowKey, Signature};
     use std::sync::Mutex;
 
     /// Answers every call with itself, and remembers what reached it.
@@ -203,10 +207,32 @@ mod tests {
             signature: Signature::ANY,
             payload: vec![],
             objects: vec![],
+            conditions: vec![],
             delivery: Default::default(),
         };
         assert!(block_on(anchor.0.call(call)).is_ok());
         assert_eq!(*reached.lock().unwrap(), ["walk", "get"]);
+    }
+
+    #[test]
+    fn what_a_precondition_looks_at_must_be_declared_too() {
+        let (host, reached) = host(&["host", "anchor.get", "anchor.fruit"], Allowed::Everything);
+        let get = |table: &str| {
+            let row = RowKey { table: table.into(), signature: Signature::ANY, key: Bytes(vec![]) };
+            let anchor = block_on(host.walk("/self/a".into())).unwrap();
+            let call = Call {
+                method: "get".into(),
+                signature: Signature::ANY,
+                payload: vec![],
+                objects: vec![],
+                conditions: vec![],
+                delivery: Default::default(),
+            };
+            block_on(isx_iface::when(anchor.0, vec![Condition::Absent(row)]).call(call)).map(drop)
+        };
+        assert_eq!(get("secret").unwrap_err().code, Code::Missing);
+        assert_eq!(*reached.lock().unwrap(), ["walk"]);
+        assert!(get("fruit").is_ok());
     }
 
     #[test]
@@ -217,6 +243,7 @@ mod tests {
             signature: Signature::ANY,
             payload: vec![0; 3],
             objects: vec![],
+            conditions: vec![],
             delivery: Default::default(),
         };
         assert_eq!(block_on(host.0.call(call)).err().unwrap().code, Code::BadArguments);

@@ -11,6 +11,7 @@ use crate::plan::TableId;
 use crate::reader::Reader;
 use isx_row::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use isx_row::{Code, Error};
+use std::collections::BTreeMap;
 
 const VERSION: u8 = 1;
 
@@ -58,6 +59,15 @@ impl Changes {
         self.rows.retain(|change| !tables(change.table));
         self.counters.retain(|(table, _)| !tables(*table));
         self
+    }
+
+    /// These changes and those of a later transaction, as if one had made both.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        self.rows.extend(later.rows);
+        let mut counters: BTreeMap<TableId, u64> = self.counters.into_iter().collect();
+        counters.extend(later.counters);
+        Self { rows: net(self.rows), counters: counters.into_iter().collect() }
     }
 
     /// The number of changed rows.

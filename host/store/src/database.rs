@@ -23,6 +23,8 @@ pub struct Database {
     pub(crate) tables: Vec<TableState>,
     pub(crate) usage: Usage,
     pub(crate) limits: Limits,
+    /// Rows of a database before are being moved here.
+    pub(crate) is_moving: bool,
 }
 
 /// What a database may hold. Part of its state: every replica refuses the same inserts.
@@ -90,7 +92,7 @@ impl Database {
 
     pub(crate) fn empty(plan: Arc<Plan>) -> Self {
         let tables = plan.tables.iter().map(TableState::new).collect();
-        Self { plan, tables, usage: Usage::default(), limits: Limits::default() }
+        Self { plan, tables, usage: Usage::default(), limits: Limits::default(), is_moving: false }
     }
 
     /// The schema.
@@ -151,6 +153,16 @@ impl Database {
     /// `not_found` for a table that is not there.
     pub fn complete(&self, table: TableId, row: &Row) -> Result<Row, Error> {
         Ok(self.plan.table(table)?.complete(row))
+    }
+
+    /// A column of a row that this database gave, by its position in the table: the standalone encoding of the value.
+    ///
+    /// # Errors
+    /// `not_found` for a table or column that is not there.
+    pub fn column<'a>(&'a self, table: TableId, row: &'a Row, position: usize) -> Result<&'a [u8], Error> {
+        let plan = self.plan.table(table)?;
+        let missing = || Error::new(Code::NotFound, format!("table {}: column {position}", plan.table.name));
+        plan.member(row, position).ok_or_else(missing)
     }
 
     /// The row under a primary key.
@@ -248,7 +260,9 @@ impl Database {
         for (plan, state) in self.plan.tables.iter().zip(&self.tables) {
             let damaged = |what: &str| Error::new(Code::Fatal, format!("table {}: {what}", plan.table.name));
             let mut sum = Sum::default();
+            let mut bytes = 0;
             for (key, row) in &state.rows {
+                bytes += table::cost(key, row, &[]).bytes;
                 plan.check(row, Versions::Any)?;
                 let entries = plan.entries(row, key)?;
                 sum.add(Sum::of_row(plan.id, key, row));
@@ -263,6 +277,9 @@ impl Database {
             }
             if sum != state.sum {
                 return Err(damaged("the hash is not that of the rows"));
+            }
+            if bytes != state.bytes {
+                return Err(damaged("the account is not that of its rows"));
             }
             if state.indexes.iter().any(|index| index.entries.len() != state.rows.len()) {
                 return Err(damaged("an index has entries without rows"));

@@ -110,13 +110,13 @@ impl Plan {
         let identity = *blake3::hash(&schema.encode()?).as_bytes();
         let mut plan = Self { schema, identity, tables: Vec::new(), names: BTreeMap::new() };
         for name in names {
-            let table = plan.schema.table(name).or_else(|| post::table(name));
+            let table = plan.schema.table(name).cloned().or_else(|| post::table(name));
             let table = table.ok_or_else(|| malformed(name, "is not in the schema"))?;
             let id = TableId(u16::try_from(plan.tables.len()).map_err(|_| malformed(name, "is one table too many"))?);
             if plan.names.insert(name.to_owned(), id).is_some() {
                 return Err(malformed(name, "has two ids"));
             }
-            plan.tables.push(TablePlan::new(id, table.clone())?);
+            plan.tables.push(TablePlan::new(id, table)?);
         }
         match plan.schema.tables.iter().all(|table| plan.names.contains_key(&table.name)) {
             true => Ok(plan),
@@ -268,7 +268,7 @@ impl TablePlan {
     }
 
     /// A column of a checked row of any version.
-    fn member<'a>(&'a self, row: &'a [u8], position: usize) -> Option<&'a [u8]> {
+    pub(crate) fn member<'a>(&'a self, row: &'a [u8], position: usize) -> Option<&'a [u8]> {
         let column = self.table.columns.get(position)?;
         let version = u16::from_le_bytes(*row.first_chunk()?);
         match column.since <= version {

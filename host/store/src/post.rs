@@ -143,8 +143,24 @@ fn kept(name: &str, columns: &[(&str, Type)], primary_key: &[u16]) -> Kept {
 }
 
 /// The declaration of a table of the system.
-pub(crate) fn table(name: &str) -> Option<&'static Table> {
-    TABLES.iter().map(|kept| &kept.table).find(|table| table.name == name)
+pub(crate) fn table(name: &str) -> Option<Table> {
+    if is_gone(name) {
+        return Some(kept(name, &[("nothing", Type::U8)], &[0]).table);
+    }
+    TABLES.iter().map(|kept| &kept.table).find(|table| table.name == name).cloned()
+}
+
+/// What the names of tables begin with that keep the place of one that is gone.
+const GONE: &str = ".gone";
+
+/// The name of the empty table that has the id of one that is gone, until another gets it.
+pub(crate) fn gone(id: usize) -> String {
+    format!("{GONE}{id}")
+}
+
+/// Whether a table keeps the place of one that is gone.
+pub(crate) fn is_gone(name: &str) -> bool {
+    name.strip_prefix(GONE).is_some_and(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A row of one of the tables, from the standalone encodings of its columns.
@@ -274,7 +290,7 @@ impl Database {
         let plan = Plan::new(Arc::clone(&self.plan.schema), present.chain(NAMES))?;
         let mut tables = self.tables.clone();
         tables.extend(plan.tables.iter().skip(tables.len()).map(crate::table::TableState::new));
-        Ok(Self { plan: Arc::new(plan), tables, usage: self.usage, limits: self.limits })
+        Ok(Self { plan: Arc::new(plan), tables, usage: self.usage, limits: self.limits, is_moving: self.is_moving })
     }
 
     /// Whether a table is one of the system's, which no function and no subscriber sees.

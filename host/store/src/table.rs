@@ -15,6 +15,8 @@ pub(crate) struct TableState {
     /// In the order of the schema's indexes.
     pub(crate) indexes: Vec<IndexState>,
     pub(crate) sum: Sum,
+    /// What its rows are counted for, without the entries of indexes: so that a table is left behind without a walk over it.
+    pub(crate) bytes: u64,
     /// The last number given out by auto_inc.
     pub(crate) last: u64,
 }
@@ -73,6 +75,7 @@ impl TableState {
         usage: &mut Usage,
     ) -> Option<Row> {
         usage.add(cost(key, &row, &entries));
+        self.bytes += cost(key, &row, &[]).bytes;
         if plan.is_durable() {
             self.sum.add(Sum::of_row(plan.id, key, &row));
         }
@@ -111,6 +114,7 @@ impl TableState {
             self.sum.subtract(Sum::of_row(plan.id, key, old));
         }
         usage.subtract(cost(key, old, &entries));
+        self.bytes = self.bytes.saturating_sub(cost(key, old, &[]).bytes);
         entries
     }
 }

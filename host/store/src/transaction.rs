@@ -100,10 +100,12 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     /// index has it; `limit` when a key is too long, the numbers are used up, the database is full or the transaction too
     /// large; `bad_arguments` for a row of a session when there is none.
     pub fn insert(&mut self, table: TableId, row: &[u8]) -> Result<Row, Error> {
+        // Rows that are moved keep what was written into them.
+        let as_given = self.database().is_moving;
         let (plan, state, usage, limits) = split(self.database.borrow_mut(), table)?;
         plan.check(row, Versions::Present)?;
         let stamped;
-        let row = match plan.stamps.is_empty() {
+        let row = match as_given || plan.stamps.is_empty() {
             true => row,
             false => {
                 stamped = plan.stamped(row, None, self.stamps)?;
@@ -150,11 +152,12 @@ impl<D: BorrowMut<Database>> Transaction<D> {
     /// `no_row` when there is none; else as [`Transaction::insert`]; a row that shrinks is never refused for a full
     /// database.
     pub fn update(&mut self, table: TableId, row: &[u8]) -> Result<(Row, Row), Error> {
+        let as_given = self.database().is_moving;
         let (plan, state, usage, limits) = split(self.database.borrow_mut(), table)?;
         plan.check(row, Versions::Present)?;
         let key = plan.key(row)?;
         let old = state.rows.get(&key).cloned().ok_or_else(|| no_row(plan))?;
-        let row = match plan.stamps.is_empty() {
+        let row = match as_given || plan.stamps.is_empty() {
             true => Row::new(row),
             false => Row::new(&plan.stamped(row, Some(&old), self.stamps)?),
         };

@@ -1,44 +1,139 @@
-//! Compatible changes of a schema: columns added behind with defaults, tables added, indexes dropped or relaxed. No row
-//! is touched: rows keep the version they were written under and are completed when they are read.
+//! Changes of a schema.
+//!
+//! Compatible ones, columns added behind with defaults, tables added, indexes dropped or relaxed, touch no row: rows keep the
+//! version they were written under and are completed when they are read. Others move rows: [`Database::moving_to`] gives a
+//! database without those rows, and whoever moves them puts them there one after another while the one before stays as it is.
 
+use crate::changes::{Change, Changes};
 use crate::database::{Database, Usage};
-use crate::plan::{Plan, TablePlan};
+use crate::packed::Key;
+use crate::plan::{Plan, TableId, TablePlan, no_table};
+use crate::post;
 use crate::table::{IndexState, TableState};
-use isx_row::schema::{Schema, Table};
+use isx_row::schema::{Fate, Schema, Table};
 use isx_row::{Code, Error};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// A table whose rows an upgrade moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The table, in the database before.
+    pub table: TableId,
+    /// Its name.
+    pub name: String,
+    /// The hook that takes them, and how many of their columns it gets; none when they are put into the table as they are.
+    pub hook: Option<(String, u16)>,
+}
 
 impl Database {
     /// The same rows under a new schema; this root stays as it is. Table ids stay, added tables get the next ones.
     ///
     /// # Errors
     /// `incompatible` when a table is missing or its kind, key, numbering or present columns differ, or an added column
-    /// lacks a default or a new version; `unsupported` for an index that existing rows would have to be put into;
-    /// whatever [`Database::new`] refuses. Each names the table.
+    /// lacks a default or a new version; `unsupported` when rows would have to move; whatever [`Database::new`] refuses. Each
+    /// names the table.
     pub fn with_schema(&self, schema: Arc<Schema>) -> Result<Self, Error> {
-        let present: BTreeSet<&str> = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).collect();
-        let added = schema.tables.iter().map(|table| table.name.as_str()).filter(|name| !present.contains(name));
-        for old in self.plan.tables.iter().filter(|old| !old.is_post) {
-            let new = schema.table(&old.table.name);
-            let new = new.ok_or_else(|| incompatible(&old.table, "it is missing; its rows would be lost"))?;
-            new.follows(&old.table).map_err(|why| incompatible(&old.table, why))?;
+        match self.moves(&schema)?.first() {
+            None => self.under(schema, &[]),
+            Some(moved) => {
+                let text = format!("table {}: its rows would have to move", moved.name);
+                Err(Error::new(Code::Unsupported, text))
+            }
         }
-        let names = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).chain(added);
-        let plan = Plan::new(schema.clone(), names)?;
+    }
+
+    /// The tables whose rows have to move for a new schema, in the order of their ids.
+    ///
+    /// # Errors
+    /// `incompatible` as [`Database::with_schema`]; also for a hook that takes other rows.
+    pub fn moves(&self, schema: &Schema) -> Result<Vec<Move>, Error> {
+        let mut moves = Vec::new();
+        for old in self.plan.tables.iter().filter(|old| !old.is_post) {
+            let name = &old.table.name;
+            let hook = match schema.fate(&old.table).map_err(|why| incompatible(&old.table, &why))? {
+                Fate::Kept => continue,
+                Fate::Indexed if self.row_count(old.id) == Some(0) => continue,
+                Fate::Indexed => None,
+                Fate::Migrated { hook, columns } => {
+                    Some((hook.name.clone(), u16::try_from(columns).unwrap_or(u16::MAX)))
+                }
+            };
+            moves.push(Move { table: old.id, name: name.clone(), hook });
+        }
+        Ok(moves)
+    }
+
+    /// A database under a new schema to which these moves are to be made: the tables that move are empty in it, all others as
+    /// here. What is written to it before [`Database::moved`] is written as given: no column is stamped.
+    ///
+    /// # Errors
+    /// Whatever [`Database::new`] refuses.
+    pub fn moving_to(&self, schema: Arc<Schema>, moves: &[Move]) -> Result<Self, Error> {
+        Ok(Self { is_moving: true, ..self.under(schema, moves)? })
+    }
+
+    /// Whether rows are still being moved here.
+    pub fn is_moving(&self) -> bool {
+        self.is_moving
+    }
+
+    /// The same database when every row has been moved, or is still to be.
+    pub fn moved(&mut self, is_moving: bool) {
+        self.is_moving = is_moving;
+    }
+
+    /// Puts a row of the database before into the table of the same name, as it is stored there.
+    ///
+    /// # Errors
+    /// `duplicate` for a taken key of a unique index, `limit` when a key is too long or the database full. The database is good
+    /// for nothing then.
+    pub fn put_moved(&mut self, before: &Self, moved: &Move, key: &Key) -> Result<Changes, Error> {
+        let table = self.table(&moved.name).ok_or_else(|| no_table(moved.table))?;
+        let row = before.parts(moved.table)?.1.rows.get(key).cloned();
+        let changes = Changes::new(vec![Change { table, key: key.clone(), old: None, new: row }], Vec::new());
+        self.install(&changes)?;
+        if self.usage.bytes > self.limits.bytes_max {
+            return Err(Error::new(Code::Limit, format!("table {}: the mount is full", moved.name)));
+        }
+        Ok(changes)
+    }
+
+    fn under(&self, schema: Arc<Schema>, moves: &[Move]) -> Result<Self, Error> {
+        let present: BTreeSet<&str> = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).collect();
+        let mut added = schema.tables.iter().map(|table| table.name.as_str()).filter(|name| !present.contains(name));
+        let is_there = |name: &str| schema.table(name).is_some() || post::table(name).is_some() && !post::is_gone(name);
+        // Ids stay, as they are in the hashes of rows; that of a table that is gone goes to the next that comes.
+        let mut names: Vec<String> = Vec::new();
+        for (id, old) in self.plan.tables.iter().enumerate() {
+            names.push(match is_there(&old.table.name) {
+                true => old.table.name.clone(),
+                false => added.next().map_or_else(|| post::gone(id), str::to_owned),
+            });
+        }
+        names.extend(added.map(str::to_owned));
+        let plan = Plan::new(schema.clone(), names.iter().map(String::as_str))?;
         let mut tables = Vec::with_capacity(plan.tables.len());
         for new in &plan.tables {
-            tables.push(match self.parts(new.id) {
-                Ok((old, state)) => carry(old, state, new)?,
-                Err(_) => TableState::new(new),
+            let moves = moves.iter().any(|moved| moved.name == new.table.name);
+            tables.push(match self.table(&new.table.name).and_then(|id| self.parts(id).ok()) {
+                Some((old, state)) if !moves => carry(old, state, new)?,
+                // Numbers are never given out again.
+                Some((_, state)) => TableState { last: state.last, ..TableState::new(new) },
+                None => TableState::new(new),
             });
         }
         let indexed = |tables: &[TableState]| {
             tables.iter().flat_map(|table| &table.indexes).map(|index| index.bytes).sum::<u64>()
         };
-        let bytes = self.usage.bytes.saturating_sub(indexed(&self.tables)) + indexed(&tables);
-        let usage = Usage { bytes, rows: self.usage.rows };
-        Ok(Self { plan: Arc::new(plan), tables, usage, limits: self.limits })
+        let mut bytes = self.usage.bytes.saturating_sub(indexed(&self.tables)) + indexed(&tables);
+        let mut rows = self.usage.rows;
+        for (_, state) in moves.iter().filter_map(|moved| self.parts(moved.table).ok()) {
+            bytes = bytes.saturating_sub(state.bytes);
+            rows = rows.saturating_sub(state.rows.len() as u64);
+        }
+        let usage = Usage { bytes, rows };
+        Ok(Self { plan: Arc::new(plan), tables, usage, limits: self.limits, is_moving: false })
     }
 }
 
@@ -56,7 +151,7 @@ fn carry(old: &TablePlan, state: &TableState, new: &TablePlan) -> Result<TableSt
             }
         });
     }
-    Ok(TableState { rows: state.rows.clone(), indexes, sum: state.sum, last: state.last })
+    Ok(TableState { rows: state.rows.clone(), indexes, sum: state.sum, bytes: state.bytes, last: state.last })
 }
 
 fn incompatible(table: &Table, what: &str) -> Error {

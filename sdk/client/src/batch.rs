@@ -116,7 +116,7 @@ impl Batcher {
         let mut waiting = self.lock();
         let (mut calls, mut answers, mut bytes) = (Vec::new(), Vec::new(), 0);
         while let Some((call, _)) = waiting.calls.front() {
-            bytes += call.payload.len();
+            bytes += call.bytes();
             if calls.len() == BATCH_CALLS_MAX || (bytes > BATCH_BYTES_MAX && !calls.is_empty()) {
                 break;
             }
@@ -224,8 +224,14 @@ mod tests {
         /// A call that was polled once.
         fn call(&self) -> BoxFuture<'static, Result<Answer, Error>> {
             let delivery = Delivery::default();
-            let call =
-                Call { method: "add".into(), signature: Signature::ANY, payload: vec![], objects: vec![], delivery };
+            let call = Call {
+                method: "add".into(),
+                signature: Signature::ANY,
+                payload: vec![],
+                objects: vec![],
+                conditions: vec![],
+                delivery,
+            };
             let batcher = self.batcher.clone();
             let mut call = async move { batcher.call(call).await }.boxed();
             assert!(!poll(&mut call));

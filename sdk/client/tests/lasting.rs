@@ -104,7 +104,14 @@ impl Connect for Dialler {
 
 fn call(method: &str) -> Call {
     let (method, delivery) = (method.to_string(), Default::default());
-    Call { method, signature: Signature::ANY, payload: vec![0, 0], objects: Vec::new(), delivery }
+    Call {
+        method,
+        signature: Signature::ANY,
+        payload: vec![0, 0],
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery,
+    }
 }
 
 fn client(breaks: u64) -> (Client, Arc<Node>) {

@@ -126,6 +126,10 @@ pub use isx_macros::table;
 ///   lasts, and did not come back within ten seconds. Both are on behalf of the caller, and `ctx.session()` says which.
 /// - `on = "greeting.insert"`, `.update`, `.delete`: a row of an own table changed, in the same transaction; it takes `row`,
 ///   or `old` and `new`.
+/// - `on = "greeting.migrate"`: the module takes the place of one whose table `greeting` it can not keep as it is; it takes
+///   `old`, a struct of that table's columns or of the first of them, for each row. All rows move, or the upgrade is refused
+///   and nothing has changed. Tables that move are empty at first; columns that the host writes are as the hook gives them; no
+///   other hook runs, here or at other mounts, and nothing can be sent.
 /// - `on = "greeting.due"`: log time has reached the row's column that is marked `#[due]`; it takes `row`, which is deleted
 ///   in the same transaction. To be run later or again, insert such a row.
 /// - `on = "/self/hello:greeting.insert"`, `.update`, `.delete`: a row changed in a table of another module. It is heard of after

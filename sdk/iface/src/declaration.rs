@@ -60,6 +60,10 @@ impl Interface {
     pub fn checked(&self, call: &Call, of: &[MethodKind]) -> Result<&Method, Error> {
         let method = self.method(&call.method).filter(|method| of.contains(&method.kind));
         let method = method.ok_or_else(|| self.lacks())?;
+        if !call.conditions.is_empty() {
+            let text = format!("{} is no mount: its calls have no preconditions", self.name);
+            return Err(Error::new(Code::Unsupported, text));
+        }
         if call.signature != Signature::ANY && call.signature != method.signature {
             return Err(Error::new(Code::StaleBindings, format!("{}:{}", self.name, method.name)));
         }
@@ -81,6 +85,7 @@ impl Interface {
             signature: self.method(method).map_or(Signature::ANY, |method| method.signature),
             payload: payload::encode(arguments)?,
             objects: Vec::new(),
+            conditions: Vec::new(),
             delivery: Delivery::default(),
         })
     }

@@ -2,7 +2,7 @@
 
 use crate::usage::FunctionUsage;
 use crate::{choice, interface, record};
-use isx_row::{Bytes, Code, ContentHash, Error, MountId, Principal, Time};
+use isx_row::{Bytes, Code, Condition, ContentHash, Error, MountId, Principal, Time};
 
 choice! {
     /// What kind of request a step is of.
@@ -155,6 +155,20 @@ record! {
         pub new: Option<Bytes>,
     }
 
+    /// An upgrade, done or begun.
+    pub struct Upgraded {
+        /// How many rows have to move to the tables of the new module; none when it is done.
+        pub rows_to_move: Option<u64>,
+    }
+
+    /// Rows that moved to the tables of a new module.
+    pub struct Migrated {
+        /// How many have.
+        pub moved: u64,
+        /// How many there are.
+        pub rows: u64,
+    }
+
     /// Why a call would be refused.
     pub struct WouldRefuse {
         /// The code's stable number.
@@ -217,17 +231,28 @@ interface! {
         /// What a call of a reducer would do now, without doing it; no session, no effect, no entry. Time and random are those of
         /// this moment on this node.
         ///
-        /// Errors: `busy` when the module's code is not here yet. What the call itself is refused with is in the answer.
-        call fn dry_run(reducer: String, arguments: Bytes) -> DryRun;
+        /// Errors: `busy` when the module's code is not here yet. What the call itself, or a precondition, is refused with is in
+        /// the answer.
+        call fn dry_run(reducer: String, arguments: Bytes, conditions: Vec<Condition>) -> DryRun;
 
         /// What the calls of each function came to on this node since it started, by name. Idempotent.
         call fn usage() -> Vec<FunctionUsage>;
 
-        /// Puts a published module in place of the present one, with the data there is. The same code twice is
-        /// harmless.
+        /// Puts a published module in place of the present one, with the data there is; where rows do not fit it, that has only
+        /// begun, and [`Module::migration`] tells when it is done. The same code twice is harmless.
         ///
         /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published.
-        call fn upgrade(code: ContentHash) -> ();
+        call fn upgrade(code: ContentHash) -> Upgraded;
+
+        /// What the moving of rows to a module has come to, now and then until it is done; ends at once when none move.
+        ///
+        /// Errors: `application` when a row could not be moved: then the mount is as it was. Idempotent.
+        stream fn migration(code: ContentHash) -> Migrated;
+
+        /// What an upgrade to a published module would come to, all rows moved and its hook run, without doing it. Idempotent.
+        ///
+        /// Errors: as [`Module::upgrade`] and [`Module::migration`].
+        call fn try_upgrade(code: ContentHash) -> Migrated;
 
         /// Asks a query of the module, whose arguments are of the schema that [`Module::describe`] gives. Idempotent.
         ///

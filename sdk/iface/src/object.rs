@@ -3,7 +3,7 @@
 use crate::promise::{Promised, object_of};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use isx_row::{Error, Incarnation, Revision, Sequence, SessionId, Signature};
+use isx_row::{Condition, Error, Incarnation, Revision, Sequence, SessionId, Signature};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +45,28 @@ pub struct Call {
     pub payload: Vec<u8>,
     /// References passed along.
     pub objects: Vec<ObjectRef>,
+    /// What must hold of the mount for the call to be made; objects that are no mounts know no conditions.
+    pub conditions: Vec<Condition>,
     /// How it wants to be delivered.
     pub delivery: Delivery,
 }
+
+impl Call {
+    /// Bytes of its payload and conditions, as bounds on what is in flight count them.
+    pub fn bytes(&self) -> usize {
+        let conditions = self.conditions.iter().map(|condition| {
+            let value = match condition {
+                Condition::Holds { column, value, .. } => column.len() + value.0.len(),
+                _ => 0,
+            };
+            CONDITION_BYTES + value + condition.row().map_or(0, |row| row.table.len() + row.key.0.len())
+        });
+        self.payload.len() + conditions.sum::<usize>()
+    }
+}
+
+/// What a condition is counted for beside what it holds: its tag, its signature, the places of its members.
+const CONDITION_BYTES: usize = 64;
 
 /// The answer to a call.
 #[derive(Clone, Default)]

@@ -3,7 +3,8 @@
 use crate::anchor::{Anchor, AnchorStub, MountLimits};
 use crate::host::{Host, HostStub};
 use crate::limits::CHUNK_BYTES_MAX;
-use crate::module::{Module, ModuleStub};
+use crate::module::{Migrated, Module, ModuleStub};
+use futures::StreamExt;
 use isx_row::{Bytes, Code, ContentHash, Error, SessionId};
 
 /// Uploads a component unless the node has it; `progress` hears of the bytes that are there. Asked again it goes on
@@ -39,7 +40,7 @@ pub async fn upload(host: &HostStub, component: &[u8], mut progress: impl FnMut(
 }
 
 /// Mounts the published module as the child `name` of `parent`, or puts it in place of what is mounted there with the
-/// data there is. Whether it was mounted anew.
+/// data there is, and waits until that is done. Whether it was mounted anew.
 ///
 /// # Errors
 /// As [`crate::anchor::Anchor::mount`] and [`crate::module::Module::upgrade`].
@@ -53,13 +54,49 @@ pub async fn mount_or_upgrade(
     limits: MountLimits,
     session: SessionId,
 ) -> Result<(ModuleStub, bool), Error> {
+    mount_or_upgrade_shown(parent, name, code, (limits, session), |_, _| ()).await
+}
+
+/// As [`mount_or_upgrade`]; `progress` hears of how many rows have moved where they have to, and how many there are.
+///
+/// # Errors
+/// As there.
+///
+/// # Cancel safety
+/// As there.
+pub async fn mount_or_upgrade_shown(
+    parent: &AnchorStub,
+    name: &str,
+    code: ContentHash,
+    (limits, session): (MountLimits, SessionId),
+    progress: impl FnMut(u64, u64),
+) -> Result<(ModuleStub, bool), Error> {
     match parent.mount(name.into(), code, limits, session).await {
         Ok(module) => Ok((module, true)),
         Err(error) if error.code == Code::Taken => {
             let module = parent.walk(name.into()).await?.module().await?;
-            module.upgrade(code).await?;
+            upgrade(&module, code, progress).await?;
             Ok((module, false))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Puts a published module in place of a mount's own, and waits until its rows have moved where they have to; `progress`
+/// hears of how many have, and how many there are.
+///
+/// # Errors
+/// As [`crate::module::Module::upgrade`] and [`crate::module::Module::migration`].
+///
+/// # Cancel safety
+/// Dropping the future leaves rows moving: the upgrade ends by itself.
+async fn upgrade(module: &ModuleStub, code: ContentHash, mut progress: impl FnMut(u64, u64)) -> Result<(), Error> {
+    if module.upgrade(code).await?.rows_to_move.is_some() {
+        let mut migration = module.migration(code).await?;
+        while let Some(migrated) = migration.next().await {
+            let Migrated { moved, rows } = migrated?;
+            progress(moved, rows);
+        }
+    }
+    Ok(())
 }

@@ -76,6 +76,7 @@ pub async fn follow(
         signature: Signature::ANY,
         payload: crate::payload::encode(&())?,
         objects: Vec::new(),
+        conditions: Vec::new(),
         delivery,
     };
     let items = object.stream(call).await?;

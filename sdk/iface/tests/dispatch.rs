@@ -54,7 +54,14 @@ fn shelf() -> (ObjectRef, ShelfStub) {
 
 fn call(method: &str, signature: Signature, payload: &[u8]) -> Call {
     let delivery = Delivery::default();
-    Call { method: method.into(), signature, payload: payload.to_vec(), objects: Vec::new(), delivery }
+    Call {
+        method: method.into(),
+        signature,
+        payload: payload.to_vec(),
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery,
+    }
 }
 
 #[test]

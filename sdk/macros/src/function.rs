@@ -51,6 +51,8 @@ enum Hook {
         table: String,
         place: LitStr,
     },
+    /// A table of the module before.
+    Migrate(String),
     /// A table of the mount at a path.
     OtherTable {
         path: String,
@@ -251,7 +253,7 @@ fn read_hook(settings: &mut Settings) -> Result<Option<Hook>> {
 
 fn parse_event(text: LitStr) -> Result<Hook> {
     let known = "events: \"init\", \"upgrade\", \"connect\", \"disconnect\", and with a table of this module \"TABLE.insert\", \"TABLE.update\", \
-                 \"TABLE.delete\", \"TABLE.due\"; of another module \"/self/hello:TABLE.insert\", and \"/self/hello:REDUCER.reply\" for \
+                 \"TABLE.delete\", \"TABLE.due\"; with a table of the version before \"TABLE.migrate\"; of another module \"/self/hello:TABLE.insert\", and \"/self/hello:REDUCER.reply\" for \
                  what was sent there; times are `every = \"5s\"` and `cron = \"0 3 * * *\"`";
     let value = text.value();
     if value.starts_with('/') {
@@ -262,7 +264,7 @@ fn parse_event(text: LitStr) -> Result<Hook> {
         None if value == "connect" => return Ok(Hook::Plain("Connect")),
         None if value == "disconnect" => return Ok(Hook::Plain("Disconnect")),
         None if value == "upgrade" => return Ok(Hook::Upgrade),
-        Some((_, event @ ("insert" | "update" | "delete" | "due"))) => event,
+        Some((_, event @ ("insert" | "update" | "delete" | "due" | "migrate"))) => event,
         _ => return Err(Error::new(text.span(), known)),
     };
     let table = value.split('.').next().unwrap_or_default();
@@ -271,7 +273,8 @@ fn parse_event(text: LitStr) -> Result<Hook> {
         "insert" => Hook::Table { table, event: "Insert", place: text },
         "update" => Hook::Table { table, event: "Update", place: text },
         "delete" => Hook::Table { table, event: "Delete", place: text },
-        _ => Hook::Due { table, place: text },
+        "due" => Hook::Due { table, place: text },
+        _ => Hook::Migrate(table),
     })
 }
 
@@ -338,6 +341,9 @@ fn check_hook(hook: &Hook, arguments: &[Argument], function: &ItemFn, public: bo
         Hook::Reply { .. } => (2..=2, "a hook on replies has the arguments `number: u64, reply: isx::Reply<Answer>`"),
         Hook::Table { .. } | Hook::OtherTable { .. } => (1..=1, "an insert or delete hook has the argument `row: Row`"),
         Hook::Due { .. } => (1..=1, "a hook on due rows has the argument `row: Row`"),
+        Hook::Migrate(_) => {
+            (1..=1, "a hook that migrates has the argument `old: Row`, a struct of the columns as they were")
+        }
     };
     if counts.contains(&arguments.len()) { Ok(()) } else { Err(Error::new(span, wanted)) }
 }
@@ -353,6 +359,7 @@ fn hook_tokens(hook: &Hook) -> TokenStream {
         Hook::Every(distance) => quote!(Every(#distance)),
         Hook::Cron(calendar) => quote!(Cron(#calendar)),
         Hook::Due { table, .. } => quote!(Due(#table)),
+        Hook::Migrate(table) => quote!(Migrate(#table)),
         Hook::OtherTable { path, table, event } => {
             let event = format_ident!("{event}");
             quote!(OtherTable(#path, #table, ::isx::__rt::RowEvent::#event))

@@ -33,6 +33,7 @@
 extern crate alloc;
 
 pub mod codec;
+pub mod condition;
 pub mod cron;
 pub mod desc;
 pub mod error;
@@ -43,6 +44,7 @@ pub mod schema;
 pub mod typed;
 pub mod types;
 
+pub use condition::{Condition, RowKey};
 pub use error::{Class, Code, Error};
 pub use ids::{
     ContentHash, Fence, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence, SessionId, Signature,

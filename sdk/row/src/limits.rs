@@ -28,6 +28,10 @@ pub const LINK_PATH_BYTES_MAX: usize = 255;
 pub const INDEXES_MAX: usize = 16;
 /// Bytes of a canonical schema; larger is refused before it is decoded.
 pub const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
+/// Preconditions of a call; more are refused.
+pub const CONDITIONS_MAX: usize = 64;
+/// Bytes of a call's preconditions together; more are refused.
+pub const CONDITIONS_BYTES_MAX: usize = 64 * 1024;
 /// Sequences a session may have open: a call further than this above `done_below` is refused.
 pub const SESSION_WINDOW: u64 = 1024;
 

@@ -10,10 +10,12 @@ mod canonical;
 mod check;
 mod difference;
 mod link;
+mod migration;
 pub mod record;
 
 pub use difference::{Change, Difference, Effect};
 pub use link::{Link, Sent};
+pub use migration::Fate;
 
 use crate::codec::Layout;
 use crate::error::Error;
@@ -253,6 +255,14 @@ pub enum Hook {
         /// The reducer that was sent to.
         reducer: String,
     },
+    /// The module replaces one whose table can not be kept as it is: called with each of that table's rows, in the order of
+    /// their keys. Of the tables before it sees those that stay, and what hooks like it have written: those that move are empty
+    /// at first. Nothing else is set off, and nothing can be sent. The argument is the row as it was, as a struct of its columns or of
+    /// the first of them. When one fails nothing is replaced.
+    Migrate {
+        /// The table's name, of the module before.
+        table: String,
+    },
     /// Log time reached the next of the schedule's times. Takes nothing, or as a u64 how many of them have passed since it
     /// ran last, from 1: those that were missed run once.
     Schedule(Schedule),
@@ -285,6 +295,7 @@ impl fmt::Display for Hook {
             Self::OtherTable { path, table, event: RowEvent::Delete } => write!(f, "on {path}:{table}.delete"),
             Self::Reply { path, reducer } => write!(f, "on {path}:{reducer}.reply"),
             Self::Due { table } => write!(f, "on {table}.due"),
+            Self::Migrate { table } => write!(f, "on {table}.migrate"),
             Self::Schedule(Schedule::Cron(calendar)) => write!(f, "cron {calendar}"),
             Self::Schedule(Schedule::Every(Span(distance))) => {
                 let units = [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s")];

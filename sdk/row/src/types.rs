@@ -159,3 +159,54 @@ pub enum Value {
     /// Tag and payload.
     Enum(u16, Vec<Value>),
 }
+
+impl fmt::Display for Value {
+    /// For messages: numbers plain, texts quoted, bytes in hexadecimal, members in order.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::U8(value) => write!(f, "{value}"),
+            Self::U16(value) => write!(f, "{value}"),
+            Self::U32(value) => write!(f, "{value}"),
+            Self::U64(value) => write!(f, "{value}"),
+            Self::U128(value) => write!(f, "{value}"),
+            Self::I8(value) => write!(f, "{value}"),
+            Self::I16(value) => write!(f, "{value}"),
+            Self::I32(value) => write!(f, "{value}"),
+            Self::I64(value) => write!(f, "{value}"),
+            Self::I128(value) => write!(f, "{value}"),
+            Self::F32(value) => write!(f, "{value}"),
+            Self::F64(value) => write!(f, "{value}"),
+            // Not as Rust would show it, which differs between its versions: replicas say the same.
+            Self::String(value) => write!(f, "\"{}\"", value.escape_default()),
+            Self::Bytes(bytes) | Self::Locator(bytes) => hex(f, bytes),
+            Self::Uuid(bytes) => hex(f, bytes),
+            Self::Blob(hash) => write!(f, "{hash}"),
+            Self::Time(Time(us)) => write!(f, "{us} us"),
+            Self::Duration(Span(us)) => write!(f, "{us} us"),
+            Self::Principal(principal) => write!(f, "{principal}"),
+            Self::Option(None) => f.write_str("none"),
+            Self::Option(Some(value)) => write!(f, "{value}"),
+            Self::List(values) => list(f, "[", values, "]"),
+            Self::Map(entries) => {
+                f.write_str("{")?;
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    write!(f, "{}{key}: {value}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str("}")
+            }
+            Self::Tuple(values) => list(f, "(", values, ")"),
+            Self::Struct(values) => list(f, "{", values, "}"),
+            Self::Enum(tag, values) if values.is_empty() => write!(f, "#{tag}"),
+            Self::Enum(tag, values) => {
+                write!(f, "#{tag} ")?;
+                list(f, "{", values, "}")
+            }
+        }
+    }
+}
+
+fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    f.write_str("0x")?;
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}

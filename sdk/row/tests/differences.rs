@@ -138,7 +138,7 @@ fn indexes_over_rows_that_are_there() {
         |new| new.tables[0].indexes = vec![index("by_color_too", &[1], false), index("by_id", &[0], true)],
         expect![[r#"
             ~ table rows: index by_color_too added (data is kept)
-            ~ table rows: unique index by_id added (refused while the table has rows)
+            ~ table rows: unique index by_id added (data is kept; calls wait while rows are put into it)
             ~ table rows: index by_color removed (data is kept)
         "#]],
     );
@@ -166,6 +166,60 @@ fn functions_change_for_their_callers() {
         |new| new.reducers[0].hook = Some(Hook::Init),
         expect![[r#"
             ~ reducer act: it is a hook now (callers made for the old one are refused)
+        "#]],
+    );
+}
+
+#[test]
+fn a_hook_takes_the_rows_of_a_table_that_can_not_be_kept() {
+    let hook = |row: &[(&str, Type)]| Reducer {
+        name: "mend".into(),
+        public: false,
+        arguments: vec![Field {
+            name: "old".into(),
+            ty: Type::Struct(row.iter().map(|(name, ty)| Field { name: (*name).into(), ty: ty.clone() }).collect()),
+        }],
+        answer: Type::UNIT,
+        error: None,
+        hook: Some(Hook::Migrate { table: "rows".into() }),
+        access: None,
+    };
+    let other = |new: &mut Schema| new.tables[0].columns[1] = column("color", Type::String);
+    check(
+        |new| {
+            other(new);
+            new.reducers.push(hook(&[("id", Type::U64)]));
+        },
+        expect![[r#"
+            ~ table rows: its rows go through mend (rows go through the module's hook; calls wait meanwhile)
+            + reducer mend(old: {id: u64}) -> () (data is kept)
+        "#]],
+    );
+    // One of other columns is refused, and one that nothing is in need of changes nothing.
+    check(
+        |new| {
+            other(new);
+            new.reducers.push(hook(&[("id", Type::U32)]));
+        },
+        expect![[r#"
+            ~ table rows: hook `mend`: its column `id` is u64, not u32 (refused: rows would be lost)
+            + reducer mend(old: {id: u32}) -> () (data is kept)
+        "#]],
+    );
+    check(
+        |new| new.reducers.push(hook(&[("id", Type::U32)])),
+        expect![[r#"
+        + reducer mend(old: {id: u32}) -> () (data is kept)
+    "#]],
+    );
+    check(
+        |new| {
+            new.tables.clear();
+            new.reducers.push(hook(&[("id", Type::U64)]));
+        },
+        expect![[r#"
+            ~ table rows: its rows go through mend (rows go through the module's hook; calls wait meanwhile)
+            + reducer mend(old: {id: u64}) -> () (data is kept)
         "#]],
     );
 }

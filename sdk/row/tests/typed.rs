@@ -5,7 +5,10 @@ mod random;
 use isx_row::codec::{self, CodecError, RecordReader, RecordWriter, slots_bytes};
 use isx_row::desc::{FieldDesc, TypeDesc, VariantDesc};
 use isx_row::typed::{self, Typed};
-use isx_row::{Bytes, ContentHash, Locator, Principal, SessionId, Span, Time, Type, Uuid};
+use isx_row::{
+    Bytes, Code, Condition, ContentHash, Incarnation, Locator, Principal, Revision, RowKey, SessionId, Signature, Span,
+    Time, Type, Uuid, condition,
+};
 use proptest::prelude::*;
 use random::config;
 use std::collections::BTreeMap;
@@ -129,6 +132,25 @@ proptest! {
         map.keys().for_each(check);
         check(&map);
     }
+}
+
+#[test]
+fn preconditions_are_of_their_type() {
+    let row = || RowKey { table: "t".into(), signature: Signature([3; 16]), key: Bytes(vec![1, 2]) };
+    let conditions = vec![
+        Condition::At { revision: Revision(7), incarnation: None },
+        Condition::At { revision: Revision(7), incarnation: Some(Incarnation(2)) },
+        Condition::Absent(row()),
+        Condition::Present(row()),
+        Condition::Holds { row: row(), column: "c".into(), value: Bytes(vec![]) },
+    ];
+    check(&conditions);
+    let bytes = condition::encode(&conditions).unwrap();
+    assert_eq!(condition::decode(&bytes).unwrap(), conditions);
+    assert_eq!((condition::encode(&[]).unwrap(), condition::decode(&[]).unwrap()), (vec![], vec![]));
+    assert_eq!(condition::decode(&[0; 4]).unwrap_err().code, Code::Malformed);
+    assert_eq!(condition::encode(&vec![Condition::Absent(row()); 65]).unwrap_err().code, Code::Limit);
+    assert_eq!(condition::decode(&[1; 64 * 1024 + 1]).unwrap_err().code, Code::Limit);
 }
 
 #[test]

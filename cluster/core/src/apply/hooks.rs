@@ -5,7 +5,8 @@ use super::{Place, Run, mounted, no_mount, skipped};
 use crate::group::MountsGroup;
 use crate::limits::SESSION_ROWS_REMOVED_MAX;
 use crate::machine::{Hold, LogLine};
-use crate::mount::{Mount, outcome};
+use crate::mount::{Mount, outcome, schema};
+use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::presence::Connected;
 use crate::request::ModuleRecord;
@@ -56,24 +57,58 @@ impl Run<'_> {
         module: &Arc<ModuleRecord>,
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get(id) else { return Ok(no_mount()) };
+        if slot.mount.moving.is_waiting() {
+            let mount = Arc::clone(&slot.mount);
+            let Some((candidate, moved, rows)) = group.migration(&mount) else { return Ok(no_mount()) };
+            if candidate.module == *module {
+                return Ok(Outcome::Migrating { moved, rows });
+            }
+            // To have what is there is to withdraw what is on its way.
+            if mount.module == *module {
+                let candidate = Arc::clone(candidate);
+                let withdrawn = Outcome::refused(Code::Conflict, "the module before was published again");
+                self.give_up(group, &mount, &candidate, &withdrawn);
+                return Ok(mounted(&mount));
+            }
+            return Ok(Outcome::Refused(Moving::busy()));
+        }
         if slot.mount.module == *module {
             return Ok(mounted(&slot.mount));
         }
         if slot.mount.module.code != *expected {
             return Ok(Outcome::refused(Code::Conflict, "the mount has other code than expected"));
         }
-        let mut mount = Mount::clone(&slot.mount);
-        let before = Value::String(mount.database.schema().version.clone());
+        let old = Arc::clone(&slot.mount);
+        let begun = schema(module).and_then(|schema| old.database.moves(&schema)).and_then(|moves| match &moves[..] {
+            [] => Ok(None),
+            moves => Self::begin_moving(group, &old, module, moves).map(Some),
+        });
+        match begun {
+            Ok(None) => {}
+            Ok(Some(migrating)) => return Ok(migrating),
+            Err(error) => return Ok(Outcome::Refused(error)),
+        }
+        let mut mount = Mount::clone(&old);
         if let Err(error) = mount.upgrade(Arc::clone(module), self.time) {
             return Ok(Outcome::Refused(error));
         }
-        let old = Arc::clone(&slot.mount);
-        if let Err(failed) = self.begin(&mut mount, Some(&old), place, (&Hook::Upgrade, &[before]))? {
+        if let Err(failed) = self.begin_upgraded(&mut mount, &old, place)? {
             return Ok(failed);
         }
         let outcome = mounted(&mount);
         group.put(mount);
         Ok(outcome)
+    }
+
+    /// Begins a mount's life under a module that replaces another.
+    pub(super) fn begin_upgraded(
+        &mut self,
+        mount: &mut Mount,
+        old: &Mount,
+        place: Place,
+    ) -> Result<Result<(), Outcome>, Hold> {
+        let before = Value::String(old.database.schema().version.clone());
+        self.begin(mount, Some(old), place, (&Hook::Upgrade, &[before]))
     }
 
     /// Begins a mount's life under a module: makes its links, then runs the hook of that, which may take as many of these as it
@@ -112,6 +147,9 @@ impl Run<'_> {
     /// goes. Why it failed is in the mount's log.
     pub(super) fn fire(&mut self, group: &mut MountsGroup, place: Place, id: &MountId) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
+        if slot.mount.moving.is_waiting() {
+            return Ok(Outcome::Done);
+        }
         let Mount { timetable, timers, database, .. } = &*slot.mount;
         let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time, self.planted) else {
             return Ok(Outcome::Done);
@@ -145,6 +183,9 @@ impl Run<'_> {
         (session, principal): (SessionId, Principal),
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
+        if slot.mount.moving.is_waiting() {
+            return Ok(Outcome::Refused(Moving::busy()));
+        }
         if let Err(error) = slot.mount.check_connect(session, &principal, self.time) {
             return Ok(Outcome::Refused(error));
         }
@@ -176,6 +217,9 @@ impl Run<'_> {
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
         let Some(connected) = slot.mount.presence.get(session) else { return Ok(Outcome::Done) };
+        if slot.mount.moving.is_waiting() {
+            return Ok(Outcome::Refused(Moving::busy()));
+        }
         let mount = Arc::make_mut(&mut slot.mount);
         let schema = Arc::clone(mount.database.schema());
         if let Some((name, _)) = hook_on(&schema, &Hook::Disconnect).filter(|_| !connected.leaving) {
@@ -255,7 +299,7 @@ fn remove_session(database: &mut Database, schema: &Schema, session: SessionId) 
     (transaction.commit(), false)
 }
 
-fn why(failed: &Outcome) -> String {
+pub(super) fn why(failed: &Outcome) -> String {
     match failed {
         Outcome::Application { text, .. } => text.clone(),
         Outcome::Refused(error) => error.to_string(),

@@ -3,6 +3,7 @@
 use super::malformed;
 use crate::inbox::Inbox;
 use crate::mount::Mount;
+use crate::moving::Moving;
 use crate::presence::Presence;
 use crate::request::ModuleRecord;
 use crate::ring::Ring;
@@ -34,6 +35,7 @@ pub(super) struct MountHead {
     pub(super) ring_floor: Revision,
     pub(super) ring_head: [u8; 32],
     timers: Timers,
+    moving: Moving,
 }
 
 impl MountHead {
@@ -50,13 +52,15 @@ impl MountHead {
             ring_floor,
             ring_head,
             timers: mount.timers.clone(),
+            moving: mount.moving.clone(),
         }
     }
 }
 
 impl MountParts {
-    pub(super) fn into_mount(self, database: Database) -> Result<Mount, Error> {
+    pub(super) fn into_mount(self, mut database: Database) -> Result<Mount, Error> {
         let Self { head, sessions, presence, inbox, ring } = self;
+        database.moved(head.moving.is_candidate());
         let timetable = Timetable::new(&database);
         if !head.timers.fit(&timetable) {
             return Err(malformed("the schedules are not those of the module"));
@@ -77,6 +81,7 @@ impl MountParts {
             timers: head.timers,
             presence,
             inbox,
+            moving: head.moving,
         })
     }
 }
@@ -93,6 +98,7 @@ impl Wire for MountHead {
         self.ring_floor.put(out);
         self.ring_head.put(out);
         self.timers.put(out);
+        self.moving.put(out);
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -107,6 +113,7 @@ impl Wire for MountHead {
             ring_floor: Wire::take(reader)?,
             ring_head: Wire::take(reader)?,
             timers: Wire::take(reader)?,
+            moving: Wire::take(reader)?,
         })
     }
 }

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 mod batches;
+mod conditions;
 mod exactly_once;
 mod formats;
 mod groups;
 mod holds;
+mod migrations;
 mod past;
 mod post;
 mod presence;

@@ -6,7 +6,9 @@ use isx_cluster::{
     Applied, Entry, EntryHeader, FEATURE_LEVEL, Hold, Machine, Mode, Outcome, QueryCall, Record, ReducerCall, Request,
     Restore, SessionCall,
 };
-use isx_row::{Incarnation, MountId, Principal, Sequence, SessionId, Signature, Span, Time, Value};
+use isx_row::{
+    Condition, Incarnation, MountId, Principal, Revision, RowKey, Sequence, SessionId, Signature, Span, Time, Value,
+};
 use isx_store::Executor;
 use proptest::prelude::*;
 
@@ -150,6 +152,7 @@ pub fn word(outcome: &Outcome) -> String {
         Outcome::Done => "done".into(),
         Outcome::Unconnected => "unconnected".into(),
         Outcome::Delivered(_) => "delivered".into(),
+        Outcome::Migrating { .. } => "migrating".into(),
     }
 }
 
@@ -164,7 +167,9 @@ fn request() -> impl Strategy<Value = Request> {
     let reducer = (0..100_u32, key, any::<u8>());
     let session = prop::option::weighted(0.8, (0..4_u64, 1..6_u64, 0..3_u64));
     let least = prop::option::weighted(0.1, 0..8_u64);
-    let called = (mount, reducer, session, least).prop_map(|(mount, (which, key, n), coordinates, least)| {
+    let expected = prop::option::weighted(0.15, (0..4_u8, 0..3_u8));
+    let called = (mount, reducer, session, (least, expected));
+    let called = called.prop_map(|(mount, (which, key, n), coordinates, (least, expected))| {
         let name = Value::String(key.into());
         let mut made = match which {
             0..40 => add(mount, key, u64::from(n)),
@@ -177,7 +182,8 @@ fn request() -> impl Strategy<Value = Request> {
             // Due at once, or never in these tests.
             _ => call(mount, "postpone", &[name, Value::U64(u64::from(n)), Value::Duration(Span(i64::from(n % 2)))]),
         };
-        made.revision_min = least.map(isx_row::Revision);
+        made.revision_min = least.map(Revision);
+        made.conditions = expected.map(|(which, n)| condition(which, key, n)).into_iter().collect();
         match coordinates {
             // Some sessions are somebody else's, some too old.
             Some((3, sequence, _)) => within(made, SessionId::new(Time(0), 3), sequence, 1),
@@ -196,7 +202,24 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Just(create(MountId([3; 16]))),
         1 => Just(Request::DropMount { mount: MountId([3; 16]) }),
         1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1) }),
+        1 => Just(Request::Upgrade { mount: TWO, expected: Twin::module(0).code, module: Twin::migrating(2) }),
+        3 => (0..4_u64).prop_map(|moved| Request::Migrate { mount: TWO, moved }),
     ]
+}
+
+/// A precondition that may hold or not.
+fn condition(which: u8, key: &str, n: u8) -> Condition {
+    match which {
+        0 => Condition::At { revision: Revision(u64::from(n)), incarnation: None },
+        1 => Condition::Absent(counter(key)),
+        2 => Condition::Present(counter(key)),
+        _ => Twin::holds(key, u64::from(n)),
+    }
+}
+
+/// The row of a key in the table of counters.
+pub fn counter(key: &str) -> RowKey {
+    Twin::holds(key, 0).row().unwrap().clone()
 }
 
 fn session_of(number: u64) -> SessionId {

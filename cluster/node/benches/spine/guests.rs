@@ -32,7 +32,14 @@ pub fn add(number: u64) -> Outcome<Vec<u8>> {
 /// A call of tally's `add`.
 pub fn add_call(number: u64) -> Outcome<Call> {
     let (payload, delivery) = (add(number)?, Delivery::default());
-    Ok(Call { method: "add".into(), signature: Signature::ANY, payload, objects: Vec::new(), delivery })
+    Ok(Call {
+        method: "add".into(),
+        signature: Signature::ANY,
+        payload,
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery,
+    })
 }
 
 /// A module with a reducer for each of its two tables, which inserts its arguments.

@@ -1,13 +1,13 @@
-//! Messages between mounts: in a sound world nothing stays on its way, what was given was taken once, and every call that was
-//! sent was answered once.
+//! What a leader carries on with: in a sound world nothing stays on its way, what was given was taken once, every call that
+//! was sent was answered once, and rows moved to a new module all or not at all.
 
 use crate::client::{GIVER, TAKER};
 use crate::world::World;
 use isx_cluster::twin::Twin;
-use isx_cluster::{QueryCall, View};
+use isx_cluster::{MountView, QueryCall, View};
 use isx_raft::MOUNTS;
 use isx_row::{MountId, Principal, Signature, Value};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// How long a healed world may take to deliver what waits.
@@ -42,6 +42,24 @@ pub(crate) async fn check(world: &Arc<World>) {
     if heard != told {
         world.findings.report("post", format_args!("of {told} changes {heard} were heard"));
     }
+    let moved = total(&view, TAKER, "moved");
+    let of_mount = |mount: &MountView<'_>| (mount.module().code == Twin::migrating(3).code, rows(mount, "kv"));
+    let (upgraded, rows) = view.mount(&TAKER).as_ref().map(of_mount).unwrap_or_default();
+    let all = if upgraded { 1..=rows } else { 0..=0 };
+    if !all.contains(&moved) || view.migration(&TAKER).is_some() {
+        let migration = view.migration(&TAKER);
+        world.findings.report("migration", format_args!("{moved} of {rows} rows moved, {migration:?}"));
+    }
+    // What was put is there, wherever it had to move.
+    let told = world.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(lost) = told.into_iter().find(|key| get(&view, TAKER, key).is_none()) {
+        world.findings.report("migration", format_args!("{lost} was put and is not there"));
+    }
+}
+
+fn rows(mount: &MountView<'_>, table: &str) -> u64 {
+    let database = mount.database();
+    database.table(table).and_then(|table| database.row_count(table)).unwrap_or(0)
 }
 
 fn sent(view: &View, from: MountId, to: MountId) -> u64 {
@@ -49,16 +67,27 @@ fn sent(view: &View, from: MountId, to: MountId) -> u64 {
 }
 
 fn total(view: &View, mount: MountId, key: &str) -> u64 {
-    let call = QueryCall {
-        name: "total".into(),
-        signature: Signature::ANY,
-        principal: Principal([9; 32]),
-        trusted: true,
-        payload: Twin::arguments("total", &[Value::String(key.into())]),
-    };
-    let answer = view.mount(&mount).and_then(|mount| mount.query(&Twin::default(), &call).ok());
-    match answer.and_then(|answer| Twin::answer("total", &answer).ok()) {
+    match ask(view, mount, "total", key) {
         Some(Value::U64(total)) => total,
         _ => 0,
     }
+}
+
+fn get(view: &View, mount: MountId, key: &str) -> Option<Value> {
+    match ask(view, mount, "get", key) {
+        Some(Value::Option(value)) => value.map(|value| *value),
+        _ => None,
+    }
+}
+
+fn ask(view: &View, mount: MountId, query: &str, key: &str) -> Option<Value> {
+    let call = QueryCall {
+        name: query.into(),
+        signature: Signature::ANY,
+        principal: Principal([9; 32]),
+        trusted: true,
+        payload: Twin::arguments(query, &[Value::String(key.into())]),
+    };
+    let answer = view.mount(&mount)?.query(&Twin::default(), &call).ok()?;
+    Twin::answer(query, &answer).ok()
 }

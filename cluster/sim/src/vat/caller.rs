@@ -77,7 +77,14 @@ pub(crate) async fn add_many(program: &Dialled, ledger: &Ledger) {
 
 pub(crate) fn call(method: &str, payload: Vec<u8>, within: Duration) -> Call {
     let delivery = Delivery { within: Some(within), ..Delivery::default() };
-    Call { method: method.into(), signature: Signature::ANY, payload, objects: Vec::new(), delivery }
+    Call {
+        method: method.into(),
+        signature: Signature::ANY,
+        payload,
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery,
+    }
 }
 
 async fn tally(program: &Dialled) -> Result<ObjectRef, Error> {

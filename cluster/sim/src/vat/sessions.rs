@@ -22,7 +22,14 @@ const SHORT: Duration = Duration::from_secs(6);
 
 async fn ask<A: Typed, T: Typed>(object: &ObjectRef, method: &str, arguments: A) -> T {
     let (method, payload) = (method.to_string(), encode_arguments(&arguments).unwrap());
-    let call = Call { method, signature: Signature::ANY, payload, objects: Vec::new(), delivery: Default::default() };
+    let call = Call {
+        method,
+        signature: Signature::ANY,
+        payload,
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery: Default::default(),
+    };
     decode_answer(&object.call(call).await.unwrap().payload).unwrap()
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn call(method: &str, payload: &[u8]) -> Call {
         signature: Signature::ANY,
         payload: payload.to_vec(),
         objects: Vec::new(),
+        conditions: Vec::new(),
         delivery: Delivery::default(),
     }
 }

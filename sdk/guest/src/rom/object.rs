@@ -4,7 +4,7 @@ use super::bindings::isx::host::objects;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use isx_iface::{Answer, Call, Item, Items, Object, ObjectRef, async_trait, payload};
-use isx_row::{Code, Error, Incarnation, Revision, Signature, Typed};
+use isx_row::{Code, Error, Incarnation, Revision, Signature, Typed, condition};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -56,8 +56,10 @@ impl Object for Remote {
             return Err(Error::new(Code::Unsupported, "a ROM can not pass objects along in this version"));
         }
         let within_ms = call.delivery.within.map(|within| u32::try_from(within.as_millis()).unwrap_or(u32::MAX));
-        let answer =
-            one_thread(self.handle.call(call.method, bytes(call.signature), call.payload, Vec::new(), within_ms)).await;
+        let conditions = condition::encode(&call.conditions)?;
+        let signature = bytes(call.signature);
+        let answer = self.handle.call(call.method, signature, call.payload, Vec::new(), conditions, within_ms);
+        let answer = one_thread(answer).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(objects::Failure { detail: Some(detail), .. }) => {
@@ -114,6 +116,7 @@ pub async fn call<A: Typed>(object: &ObjectRef, method: &str, arguments: impl Ty
         signature: Signature::ANY,
         payload: payload::encode(&arguments)?,
         objects: Vec::new(),
+        conditions: Vec::new(),
         delivery: isx_iface::Delivery::default(),
     };
     payload::value_of(&object.call(call).await?)

@@ -73,6 +73,7 @@ pub(super) mod code {
     pub(crate) const HOOK_DISCONNECT: u8 = 8;
     pub(crate) const HOOK_OTHER_TABLE: u8 = 9;
     pub(crate) const HOOK_REPLY: u8 = 10;
+    pub(crate) const HOOK_MIGRATE: u8 = 11;
 }
 
 pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, Error> {
@@ -299,6 +300,10 @@ fn put_reducer(out: &mut Vec<u8>, reducer: &Reducer) {
         }
         Some(Hook::Due { table }) => {
             out.push(code::HOOK_DUE);
+            put_name(out, table);
+        }
+        Some(Hook::Migrate { table }) => {
+            out.push(code::HOOK_MIGRATE);
             put_name(out, table);
         }
         Some(Hook::OtherTable { path, table, event }) => {
@@ -561,6 +566,7 @@ impl<'a> Reader<'a> {
                 code::HOOK_EVERY => Some(Hook::Schedule(Schedule::Every(Span(self.i64()?)))),
                 code::HOOK_CRON => Some(Hook::Schedule(Schedule::Cron(self.text(CRON_BYTES_MAX, "CRON_BYTES_MAX")?))),
                 code::HOOK_DUE => Some(Hook::Due { table: self.name()? }),
+                code::HOOK_MIGRATE => Some(Hook::Migrate { table: self.name()? }),
                 code::HOOK_OTHER_TABLE => {
                     Some(Hook::OtherTable { path: self.path()?, table: self.name()?, event: self.event()? })
                 }

@@ -58,7 +58,7 @@ pub(super) fn schema(schema: &Schema) -> Checked {
         }
     }
     for (position, reducer) in schema.reducers.iter().enumerate() {
-        if let Some(hook @ Hook::Reply { .. }) = &reducer.hook
+        if let Some(hook @ (Hook::Reply { .. } | Hook::Migrate { .. })) = &reducer.hook
             && schema.reducers.iter().skip(position + 1).any(|other| other.hook.as_ref() == Some(hook))
         {
             return Err(malformed(format!("the module has two hooks {hook}: make them one")));
@@ -354,6 +354,20 @@ fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
     tables(schema, name, "deletes", deletes, |kind| kind != TableKind::Event)
 }
 
+/// Whether a hook on a table that is not the module's own, or not any more, takes rows of it.
+fn takes_structs(reducer: &Reducer, table: &str, rows: usize) -> Checked {
+    member_name(table, "table")?;
+    let (name, row) = (&reducer.name, reducer.arguments.first().map(|argument| &argument.ty));
+    let alike = reducer.arguments.iter().all(|argument| Some(&argument.ty) == row);
+    match row {
+        Some(Type::Struct(_)) if alike && reducer.arguments.len() == rows => Ok(()),
+        _ => Err(malformed(format!(
+            "hook `{name}` takes {} of table `{table}` as a struct and nothing else",
+            if rows == 2 { "the old and the new row" } else { "one row" }
+        ))),
+    }
+}
+
 fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
     match hook {
         Hook::Init | Hook::Connect | Hook::Disconnect => takes(reducer, None),
@@ -364,18 +378,9 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
         }
         Hook::OtherTable { path, table, event } => {
             linked(schema, &reducer.name, path)?;
-            member_name(table, "table")?;
-            let rows = if *event == RowEvent::Update { 2 } else { 1 };
-            let (name, row) = (&reducer.name, reducer.arguments.first().map(|argument| &argument.ty));
-            let alike = reducer.arguments.iter().all(|argument| Some(&argument.ty) == row);
-            match row {
-                Some(Type::Struct(_)) if alike && reducer.arguments.len() == rows => Ok(()),
-                _ => Err(malformed(format!(
-                    "hook `{name}` takes {} of table `{table}` as a struct and nothing else",
-                    if rows == 2 { "the old and the new row" } else { "one row" }
-                ))),
-            }
+            takes_structs(reducer, table, if *event == RowEvent::Update { 2 } else { 1 })
         }
+        Hook::Migrate { table } => takes_structs(reducer, table, 1),
         Hook::Reply { path, reducer: to } => {
             let name = &reducer.name;
             let sent = linked(schema, name, path)?.sent(to).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! What a new schema changes for the data and the callers of an old one.
 
-use super::{Column, Index, Link, Query, Reducer, Schema, Table};
+use super::{Column, Fate, Index, Link, Query, Reducer, Schema, Table};
 use crate::types::{Field, Type};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -38,8 +38,10 @@ pub enum Effect {
     Kept,
     /// Rows are kept; callers that were made for the old schema are refused.
     Callers,
-    /// An upgrade is refused while the table has rows.
-    WhenEmpty,
+    /// Rows are put into an index that is new: calls wait meanwhile.
+    Indexed,
+    /// Rows go through a hook of the new module: calls wait meanwhile.
+    Migrated,
     /// An upgrade is refused: rows would be lost, or could not be read.
     Refused,
 }
@@ -49,7 +51,8 @@ impl fmt::Display for Effect {
         f.write_str(match self {
             Self::Kept => "data is kept",
             Self::Callers => "callers made for the old one are refused",
-            Self::WhenEmpty => "refused while the table has rows",
+            Self::Indexed => "data is kept; calls wait while rows are put into it",
+            Self::Migrated => "rows go through the module's hook; calls wait meanwhile",
             Self::Refused => "refused: rows would be lost",
         })
     }
@@ -79,10 +82,23 @@ impl Schema {
             found.push(changed(format!("module {}", self.name), detail, Effect::Kept));
         }
         visibility(&mut found, &format!("module {}", new.name), self.public, new.public);
-        compare(&mut found, &self.tables, &new.tables);
-        compare(&mut found, &self.reducers, &new.reducers);
-        compare(&mut found, &self.queries, &new.queries);
-        compare(&mut found, &self.links, &new.links);
+        let (mut left, mut there) = (all(&self.tables), all(&new.tables));
+        for table in &self.tables {
+            let item = format!("table {}", table.name);
+            match (new.fate(table), new.migration(&table.name)) {
+                (Ok(Fate::Migrated { hook, .. }), _) => {
+                    found.push(changed(item, format!("its rows go through {}", hook.name), Effect::Migrated));
+                }
+                (Err(why), Some(_)) => found.push(changed(item, why.into(), Effect::Refused)),
+                (_, None) | (Ok(_), _) => continue,
+            }
+            left.retain(|one| one.name != table.name);
+            there.retain(|one| one.name != table.name);
+        }
+        compare(&mut found, &left, &there);
+        compare(&mut found, &all(&self.reducers), &all(&new.reducers));
+        compare(&mut found, &all(&self.queries), &all(&new.queries));
+        compare(&mut found, &all(&self.links), &all(&new.links));
         found
     }
 }
@@ -176,12 +192,16 @@ trait Item {
     fn differences(&self, new: &Self, item: &str, found: &mut Vec<Difference>);
 }
 
-fn compare<T: Item>(found: &mut Vec<Difference>, old: &[T], new: &[T]) {
-    let named = |list: &[T], name: &str| list.iter().position(|one| one.name() == name);
+fn all<T>(items: &[T]) -> Vec<&T> {
+    items.iter().collect()
+}
+
+fn compare<T: Item>(found: &mut Vec<Difference>, old: &[&T], new: &[&T]) {
+    let named = |list: &[&T], name: &str| list.iter().position(|one| one.name() == name);
     let item = |one: &T| format!("{} {}", T::KIND, one.name());
-    for one in old {
+    for &one in old {
         match named(new, one.name()) {
-            Some(position) => one.differences(&new[position], &item(one), found),
+            Some(position) => one.differences(new[position], &item(one), found),
             None => found.push(Difference {
                 change: Change::Removed,
                 item: item(one),
@@ -230,7 +250,7 @@ impl Item for Table {
         for index in new.indexes.iter().filter(|index| !self.indexes.contains(index)) {
             let effect = match self.indexes.iter().any(|old| index.follows(old)) {
                 true => Effect::Kept,
-                false => Effect::WhenEmpty,
+                false => Effect::Indexed,
             };
             let unique = if index.unique { "unique " } else { "" };
             found.push(changed(item.into(), format!("{unique}index {} added", index.name), effect));

@@ -350,6 +350,10 @@ impl Sink<'_> {
                 self.u8(code::HOOK_DUE);
                 self.name(table);
             }
+            Some(HookDesc::Migrate(table)) => {
+                self.u8(code::HOOK_MIGRATE);
+                self.name(table);
+            }
             Some(HookDesc::OtherTable(path, table, event)) => {
                 self.u8(code::HOOK_OTHER_TABLE);
                 self.path(path);

@@ -108,6 +108,8 @@ pub enum HookDesc {
     Cron(&'static str),
     /// A row of the own table became due.
     Due(&'static str),
+    /// The module replaces one with such a table, which can not be kept as it is.
+    Migrate(&'static str),
     /// A row changed in a table of the mount at a path.
     OtherTable(&'static str, &'static str, RowEvent),
     /// What was sent to a reducer of the mount at a path was answered.
