@@ -2,6 +2,7 @@
 
 use crate::bindings::isx::host::{objects, start};
 use crate::handles::{Exit, Held};
+use crate::limits::HANDLES_MAX;
 use crate::narrow::{Grant, Narrowed};
 use crate::program::{Program, Programs, Run};
 use crate::state::State;
@@ -9,7 +10,7 @@ use isx_iface::ObjectRef;
 use isx_row::{Code, Error};
 use std::path::PathBuf;
 use wasmtime::Store;
-use wasmtime::component::Linker;
+use wasmtime::component::{Linker, ResourceTableError};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -58,7 +59,7 @@ impl Programs {
     /// Runs a program to its end and returns its exit code.
     ///
     /// # Errors
-    /// `trap` when it trapped; `missing_right` for a folder that can not be opened; `malformed` when it wants an import
+    /// `trap` when it trapped; `limit` when it opened more handles than it may hold; `missing_right` for a folder that can not be opened; `malformed` when it wants an import
     /// that does not exist.
     ///
     /// # Cancel safety
@@ -133,6 +134,10 @@ fn ended(error: &wasmtime::Error) -> Result<u8, Error> {
     }
     if let Some(I32Exit(code)) = error.downcast_ref::<I32Exit>() {
         return Ok(u8::try_from(*code).unwrap_or(u8::MAX));
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        let text = format!("the program holds as many handles as HANDLES_MAX ({HANDLES_MAX}), and asked for one more");
+        return Err(Error::new(Code::Limit, text));
     }
     Err(Error::new(Code::Trap, format!("the program trapped: {error:#}")))
 }
