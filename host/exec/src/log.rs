@@ -16,18 +16,21 @@ const LEFT_OUT_LEVEL: u8 = 2;
 impl Log {
     /// Adds a line. Control characters are taken out of it, so that it stays one line and steers no terminal.
     pub(crate) fn write(&mut self, level: u8, text: &str) {
-        let text = cut(text, LOG_LINE_BYTES_MAX);
+        let mut text = cut(text, LOG_LINE_BYTES_MAX);
         if self.lines.len() >= LOG_LINES_MAX || self.bytes + text.len() > LOG_BYTES_MAX {
             self.left_out += 1;
             return;
         }
-        self.bytes += text.len();
         let harmless = |c: char| match c {
             '\n' | '\r' | '\t' => ' ',
             c if c.is_control() => char::REPLACEMENT_CHARACTER,
             c => c,
         };
-        self.lines.push((level, text.chars().map(harmless).collect()));
+        // What stands for a control character is longer than it.
+        let replaced: String = text.chars().map(harmless).collect();
+        text = cut(&replaced, LOG_LINE_BYTES_MAX.min(LOG_BYTES_MAX - self.bytes));
+        self.bytes += text.len();
+        self.lines.push((level, text.to_owned()));
     }
 
     /// The lines, and one more for those that were left out.
@@ -60,6 +63,10 @@ mod tests {
         assert_eq!(lines[0], (1, "red \u{fffd}[31m next".to_owned()));
         assert_eq!(lines[1].1.len(), LOG_LINE_BYTES_MAX);
         assert_eq!(lines.len(), LOG_LINES_MAX + 1);
+        let mut log = Log::default();
+        (0..LOG_LINES_MAX).for_each(|_| log.write(3, &"\0".repeat(LOG_LINE_BYTES_MAX)));
+        let bytes: usize = log.into_lines().iter().map(|(_, line)| line.len()).sum();
+        assert!(bytes < LOG_BYTES_MAX + 100, "{bytes}");
         assert_eq!(lines[LOG_LINES_MAX].1, "2 more lines of this call were left out: LOG_LINES_MAX or LOG_BYTES_MAX");
     }
 }
