@@ -19,6 +19,8 @@ pub const IMPORTS: [&str; 5] = [
     "isx:module/log@0.1.0",
 ];
 
+/// What a program exports, a ROM or a command.
+const RUN: &str = "wasi:cli/run";
 /// The function that a module exports.
 pub(crate) const CALL: &str = "call";
 
@@ -38,10 +40,16 @@ pub fn read_schema(component: &[u8]) -> Result<Schema, Error> {
     if !Parser::is_component(component) {
         return Err(malformed("this is no WebAssembly component"));
     }
-    Validator::new_with_features(FEATURES).validate_all(component).map_err(|error| {
+    let validated = Validator::new_with_features(FEATURES).validate_all(component).map_err(|error| {
         malformed(format!("the component is not valid: {} at byte {}", error.message(), error.offset()))
-    })?;
-    let outline = outline(component)?;
+    });
+    // A program may use what a module may not: what it is comes before that.
+    let outline = match (validated, outline(component)) {
+        (_, Ok(outline)) if outline.exports.iter().any(|name| name.starts_with(RUN)) => {
+            return Err(malformed(format!("this is a program, it exports `{RUN}`: run it with `isx run`")));
+        }
+        (validated, outline) => validated.and(outline)?,
+    };
     if let Some(import) = outline.imports.iter().find(|import| !IMPORTS.contains(&import.as_str())) {
         let text = format!("the module imports `{import}`; a module may import only {}", IMPORTS.join(", "));
         return Err(malformed(text));
