@@ -38,6 +38,7 @@ impl Host for NodeHost {
             owner: self.who.owner,
             alias: self.shared.alias.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
+            time: self.shared.raft.time(isx_raft::MOUNTS)?,
         })
     }
 

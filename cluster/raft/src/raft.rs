@@ -19,7 +19,7 @@ use crate::{post, tick};
 use futures::future::{Either, select, select_all};
 use isx_cluster::{Effects, Outcome, Request, View};
 use isx_port::{Clock, Instant, NetError, PeerId, Ports};
-use isx_row::{Code, Error};
+use isx_row::{Code, Error, Time};
 use isx_store::{ExecutionId, Executor};
 use isx_wal::{Group, WalError};
 use openraft::async_runtime::WatchReceiver;
@@ -329,6 +329,16 @@ impl Raft {
     pub fn view(&self, group: Group) -> Result<View, Error> {
         let view = self.group(group)?.shared.published().view.clone();
         Ok(view)
+    }
+
+    /// The log time that an entry of a group would bear that this node proposed now.
+    ///
+    /// # Errors
+    /// `not_found` for a group that is not here.
+    pub fn time(&self, group: Group) -> Result<Time, Error> {
+        let shared = &self.group(group)?.shared;
+        let applied = shared.published().view.time();
+        Ok(shared.pace().at_present(applied, &*self.inner.clock))
     }
 
     /// Follows what this node applies in a group, from now on.

@@ -259,7 +259,7 @@ impl Shared {
         self.pace().propose(applied, clock)
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
+    pub(crate) fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -6,6 +6,9 @@
 //! objects are asked again where they are idempotent, else they answer `unknown`. Objects obtained otherwise answer
 //! `disconnected`.
 //!
+//! A session that the cluster forgot, because it rested, or never knew, because the clock here is wrong, is begun again at
+//! the node's time, unless a call in it may have run.
+//!
 //! Calls in flight on one reference coalesce into batches; a full session window makes callers wait.
 //!
 //! Knows nothing of wasmtime, files, configuration or the command line.

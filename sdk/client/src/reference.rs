@@ -8,10 +8,11 @@ use crate::session::{Session, Ticket};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream;
-use isx_iface::{Answer, Call, Item, Items, Object, ObjectRef};
+use isx_iface::{Answer, Call, Host, HostStub, Item, Items, Object, ObjectRef};
 use isx_port::Instant;
 use isx_row::{Class, Code, Error, Incarnation, Revision, SessionId, Time};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use tokio::sync::Mutex;
 
 /// Methods of the system's objects by which a reference is obtained: the same call obtains it again.
@@ -33,7 +34,7 @@ enum Origin {
 pub(crate) struct Reference {
     pub(crate) link: Arc<Link>,
     origin: Origin,
-    session: Arc<Session>,
+    session: std::sync::Mutex<Arc<Session>>,
     /// Whether its methods are a module's.
     numbered: bool,
     current: Mutex<Option<Reached>>,
@@ -56,7 +57,24 @@ impl Reference {
         let birth = Time(link.ports.clock.wall().unix_us);
         let session = Session::new(SessionId::new(birth, link.ports.entropy.next_u64()));
         let numbered = matches!(&origin, Origin::Walked { call, .. } if call.method == MODULE_OBJECT);
-        Arc::new(Self { link, origin, session, numbered, current: Mutex::new(None) })
+        Arc::new(Self { link, origin, session: session.into(), numbered, current: Mutex::new(None) })
+    }
+
+    /// The session that numbers its calls.
+    fn session(&self) -> Arc<Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Begins another session in the place of one that is `expired`: it was forgotten, for it rested too long, or it was
+    /// never known, for the clock here is not the cluster's. So the other is born at the node's time.
+    async fn renew(&self, expired: &Arc<Session>, deadline: Instant) -> Result<(), Error> {
+        let (_, host) = self.link.host(deadline).await?;
+        let birth = self.link.by(deadline, HostStub(host).whoami()).await??.time;
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&session, expired) {
+            *session = Session::new(SessionId::new(birth, self.link.ports.entropy.next_u64()));
+        }
+        Ok(())
     }
 
     /// The object over the present connection, obtained again if the connection is new.
@@ -140,6 +158,11 @@ fn again(error: &Error) -> bool {
     }
 }
 
+/// Whether what was asked did not happen, for its session is not known.
+fn is_expired<T>(answer: &Result<T, Error>) -> bool {
+    answer.as_ref().is_err_and(|error| error.code == Code::Expired)
+}
+
 /// What to say when there is no more time to ask again.
 fn explain(late: Error, last: &Error) -> Error {
     match last.code {
@@ -163,21 +186,26 @@ impl Lasting {
         Arc::new(Self(Reference::new(self.0.link.clone(), origin)))
     }
 
-    async fn numbered(&self, mut call: Call, ticket: &Ticket) -> Result<Answer, Error> {
-        let deadline = self.0.deadline(&call);
+    /// Makes a call under a number, and says whether it is in doubt that a try of it ran.
+    async fn numbered(&self, call: &Call, ticket: &Ticket, deadline: Instant) -> (Result<Answer, Error>, bool) {
         let planted = &self.0.link.planted;
         let repeatable = !ONCE.contains(&call.method.as_str()) || planted.has(Bug::OnceTwice);
-        call.delivery.within = None;
-        self.0
-            .persist(deadline, repeatable, |reached| {
-                let mut call = call.clone();
-                call.delivery.within = Some(deadline.since(self.0.link.ports.clock.now()));
-                if self.0.numbered {
-                    call.delivery.session = Some(planted.numbered(ticket.coordinates(), reached.generation));
-                }
-                async move { reached.batcher.call(call).await }
-            })
-            .await
+        let in_doubt = AtomicBool::new(false);
+        let answer = self.0.persist(deadline, repeatable, |reached| {
+            let mut call = call.clone();
+            call.delivery.within = Some(deadline.since(self.0.link.ports.clock.now()));
+            if self.0.numbered {
+                call.delivery.session = Some(planted.numbered(ticket.coordinates(), reached.generation));
+            }
+            let in_doubt = &in_doubt;
+            async move {
+                let answer = reached.batcher.call(call).await;
+                let lost = |error: &Error| matches!(error.class(), Class::Broken | Class::Unknown);
+                in_doubt.fetch_or(answer.as_ref().is_err_and(lost), Ordering::Relaxed);
+                answer
+            }
+        });
+        (answer.await, in_doubt.load(Ordering::Relaxed))
     }
 }
 
@@ -200,8 +228,18 @@ impl Object for Lasting {
             answer.objects = vec![self.walked(call)];
             return Ok(answer);
         }
-        let ticket = self.0.link.by(self.0.deadline(&call), self.0.session.ticket()).await?;
-        self.numbered(call, &ticket).await
+        let deadline = self.0.deadline(&call);
+        let mut renewed = false;
+        loop {
+            let session = self.0.session();
+            let ticket = self.0.link.by(deadline, session.ticket()).await?;
+            let (answer, in_doubt) = self.numbered(&call, &ticket, deadline).await;
+            if in_doubt || renewed || !self.0.numbered || !is_expired(&answer) {
+                return answer;
+            }
+            self.0.renew(&session, deadline).await?;
+            renewed = true;
+        }
     }
 
     async fn batch(&self, calls: Vec<Call>) -> Vec<Result<Answer, Error>> {
@@ -209,12 +247,8 @@ impl Object for Lasting {
         futures::future::join_all(calls.into_iter().map(|call| self.call(call))).await
     }
 
-    async fn stream(&self, mut call: Call) -> Result<Items, Error> {
+    async fn stream(&self, call: Call) -> Result<Items, Error> {
         let deadline = self.0.deadline(&call);
-        if self.0.numbered {
-            // Who follows is there, although it may not call for long.
-            call.delivery.session = Some(self.0.session.present());
-        }
         let first = open(&self.0, deadline, call.clone()).await?;
         let following = Following { reference: self.0.clone(), call, opened: Some(first) };
         Ok(stream::unfold(following, |mut following| async move {
@@ -236,13 +270,25 @@ struct Opened {
     items: Items,
 }
 
-async fn open(reference: &Reference, deadline: Instant, call: Call) -> Result<Opened, Error> {
-    reference
-        .persist(deadline, true, |Reached { generation, object, .. }| {
+async fn open(reference: &Reference, deadline: Instant, mut call: Call) -> Result<Opened, Error> {
+    let mut renewed = false;
+    loop {
+        let session = reference.session();
+        if reference.numbered {
+            // Who follows is there, although it may not call for long.
+            call.delivery.session = Some(session.present());
+        }
+        let opened = reference.persist(deadline, true, |Reached { generation, object, .. }| {
             let call = call.clone();
             async move { Ok(Opened { generation, items: object.stream(call).await? }) }
-        })
-        .await
+        });
+        let opened = opened.await;
+        if renewed || !reference.numbered || !is_expired(&opened) {
+            return opened;
+        }
+        reference.renew(&session, deadline).await?;
+        renewed = true;
+    }
 }
 
 /// A stream that is opened again at its cursor when the connection broke.

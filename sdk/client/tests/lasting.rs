@@ -6,9 +6,11 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use isx_client::limits::CALL_WITHIN;
 use isx_client::{Client, Connect, Ports};
+use isx_iface::host::Identity;
+use isx_iface::payload::encode_value;
 use isx_iface::{Answer, Call, Items, Object, ObjectRef, SessionCall};
 use isx_port::{Clock, Entropy, Instant, Job, Lane, Spawn, Task, WallTime};
-use isx_row::{Code, Error, Signature};
+use isx_row::{Code, Error, Principal, Signature, Time};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -59,6 +61,14 @@ struct Node {
     dead: AtomicU64,
     breaks: AtomicU64,
     asked: Mutex<Vec<(String, Option<SessionCall>)>>,
+    /// Its time, if it knows no sessions but those that were born then.
+    time: Option<Time>,
+}
+
+fn identity(time: Time) -> Identity {
+    let text = String::new;
+    let principal = Principal::anonymous();
+    Identity { node: text(), peer: text(), principal, owner: true, alias: text(), version: text(), time }
 }
 
 /// An object over a connection.
@@ -77,18 +87,33 @@ impl Object for Served {
         if call.method == "walk" || call.method == "object" {
             return Ok(Answer { objects: vec![Arc::new(self.clone())], ..Answer::default() });
         }
-        self.node.asked.lock().unwrap().push((call.method, call.delivery.session));
+        if let ("whoami", Some(time)) = (call.method.as_str(), self.node.time) {
+            return Ok(Answer { payload: encode_value(identity(time))?, ..Answer::default() });
+        }
+        self.node.asked.lock().unwrap().push((call.method.clone(), call.delivery.session));
         let left = self.node.breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
         match left {
             Ok(_) => Err(Error::new(Code::Disconnected, "the connection broke")),
-            Err(_) => Ok(Answer::default()),
+            Err(_) => self.node.check(call.delivery.session).map(|()| Answer::default()),
         }
     }
-    async fn stream(&self, _call: Call) -> Result<Items, Error> {
+    async fn stream(&self, call: Call) -> Result<Items, Error> {
+        self.node.check(call.delivery.session)?;
         Ok(Box::pin(futures::stream::empty()))
     }
     async fn whois(&self) -> Result<String, Error> {
         Ok("tally".into())
+    }
+}
+
+impl Node {
+    fn check(&self, session: Option<SessionCall>) -> Result<(), Error> {
+        match (self.time, session) {
+            (Some(time), Some(call)) if call.session.birth() != time => {
+                Err(Error::new(Code::Expired, "the session is not known any more"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -115,7 +140,11 @@ fn call(method: &str) -> Call {
 }
 
 fn client(breaks: u64) -> (Client, Arc<Node>) {
-    let node = Arc::new(Node { breaks: AtomicU64::new(breaks), ..Node::default() });
+    client_of(Node { breaks: AtomicU64::new(breaks), ..Node::default() })
+}
+
+fn client_of(node: Node) -> (Client, Arc<Node>) {
+    let node = Arc::new(node);
     let ports =
         Ports { clock: Arc::new(Hasty), entropy: Arc::new(Counting(AtomicU64::new(1))), spawn: Arc::new(Threads) };
     (Client::new(Box::new(Dialler(node.clone())), ports, CALL_WITHIN), node)
@@ -156,4 +185,28 @@ fn a_connection_found_dead_while_a_reference_is_obtained_is_not_used_again() {
     node.dead.store(1, Ordering::Relaxed);
     block_on(obtained(&anchor, "object").call(call("add"))).unwrap();
     assert_eq!(node.connections.load(Ordering::Relaxed), 2);
+}
+
+/// The client's clock says 1, the node's time is 9.
+#[test]
+fn a_session_that_nobody_knows_is_begun_again_at_the_nodes_time() {
+    let (client, node) = client_of(Node { time: Some(Time(9)), ..Node::default() });
+    let object = obtained(&obtained(&client.host(), "walk"), "object");
+    block_on(object.call(call("add"))).unwrap();
+    block_on(object.call(call("add"))).unwrap();
+    let seen = |(_, session): &(String, Option<SessionCall>)| {
+        let session = session.unwrap();
+        (session.session.birth().0, session.sequence.0)
+    };
+    assert_eq!(node.asked.lock().unwrap().iter().map(seen).collect::<Vec<_>>(), [(1, 1), (9, 1), (9, 2)]);
+    let other = obtained(&obtained(&client.host(), "walk"), "object");
+    assert!(block_on(other.stream(call("counter"))).is_ok());
+}
+
+#[test]
+fn a_call_that_may_have_run_is_not_made_in_another_session() {
+    let (client, node) = client_of(Node { time: Some(Time(9)), breaks: AtomicU64::new(1), ..Node::default() });
+    let object = obtained(&obtained(&client.host(), "walk"), "object");
+    assert_eq!(block_on(object.call(call("add"))).err().unwrap().code, Code::Expired);
+    assert_eq!(node.asked.lock().unwrap().len(), 2, "the try that broke, and the one that was told");
 }

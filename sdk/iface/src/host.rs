@@ -3,7 +3,7 @@
 use crate::anchor::AnchorStub;
 use crate::usage::Usages;
 use crate::{interface, record};
-use isx_row::{Bytes, ContentHash, MountId, Principal, Span};
+use isx_row::{Bytes, ContentHash, MountId, Principal, Span, Time};
 
 record! {
     /// Who a caller is to the node, and what the node is.
@@ -20,6 +20,8 @@ record! {
         pub alias: String,
         /// The node's version.
         pub version: String,
+        /// Log time of mounts, with which a session that begins now is born: a caller's own clock may be wrong.
+        pub time: Time,
     }
 
     /// A replica of a group, as its node sees it.

@@ -26,7 +26,7 @@ fn the_interfaces_change_only_on_purpose() {
         isx.Login
           object login(secret) b76d722e84437d1c89a901169e8ac0d3
         isx.Host
-          call whoami() a79eb9196e711682227662a65e94d2e0
+          call whoami() 435db00cd83a792f626975c118c8ebf9
           object root() da3eaa089a47bcf6e99215f19482ff0b
           object walk(path) d0fdd3c41e5824f4c05c9c06433743c7
           call status() cdeffecee2b4ae083e75160e2c439b97
