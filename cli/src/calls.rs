@@ -35,7 +35,8 @@ pub struct Function<'a> {
 /// `not_found`, naming the path.
 pub async fn schema(host: &HostStub, path: &str) -> Result<Schema> {
     let module = walk(host, path).await?.module().await.with_context(|| path.to_string())?;
-    Ok(Schema::decode(&describe(&module).await?.schema.0)?)
+    let description = describe(&module).await.with_context(|| path.to_string())?;
+    Ok(Schema::decode(&description.schema.0)?)
 }
 
 /// What is called.
@@ -100,7 +101,7 @@ pub async fn call(
 pub async fn query_at(host: &HostStub, arguments: &Arguments, at: Moment, show: Show) -> Result<()> {
     let (path, name) = (arguments.path.as_str(), arguments.function.as_str());
     let module = administration(host, path, Some(at)).await?;
-    let schema = Schema::decode(&describe(&module).await?.schema.0)?;
+    let schema = Schema::decode(&describe(&module).await.with_context(|| path.to_string())?.schema.0)?;
     let function = function(&schema, path, name, Kind::Query)?;
     let payload = payload(&function, name, &arguments.arguments)?;
     let asked = module.ask(name.into(), Bytes(payload)).await.with_context(|| format!("{path} {name}"))?;
@@ -203,7 +204,7 @@ pub async fn rows(
     show: Show,
 ) -> Result<()> {
     let module = administration(host, path, at).await?;
-    let schema = Schema::decode(&describe(&module).await?.schema.0)?;
+    let schema = Schema::decode(&describe(&module).await.with_context(|| path.to_string())?.schema.0)?;
     let fields = fields(table(&schema, path, name)?);
     let (mut records, mut after) = (Vec::new(), None);
     while records.len() < limit {

@@ -10,26 +10,30 @@ const DEADLINE: u8 = 124;
 pub const FAILED: u8 = 125;
 const REFUSED: u8 = 126;
 const NOT_FOUND: u8 = 127;
+/// Characters of an error that are shown: a name in it may be of any length.
+const TEXT_CHARS_MAX: usize = 2000;
 
-/// Prints the error with its cure and returns the exit code it stands for.
+/// Prints the error with its cure and returns the exit code it stands for. One that has no code is of the command's own.
 pub fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
     let known = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
-    let text = format!("{error:#}");
+    let code = known.map_or(Code::Usage, |error| error.code);
+    let text = cut(format!("{error:#}"));
     if as_json {
-        let shown = json!({ "error": {
-            "code": known.map(|error| error.code.word()),
-            "class": known.map(|error| error.class().word()),
-            "text": text,
-            "cure": known.map(|error| error.code.cure()),
-        }});
-        eprintln!("{shown}");
+        let (word, class, cure) = (code.word(), code.class().word(), code.cure());
+        eprintln!("{}", json!({ "error": { "code": word, "class": class, "text": text, "cure": cure } }));
     } else {
-        eprintln!("error: {text}");
-        if let Some(error) = known {
-            eprintln!("  {}", error.code.cure());
-        }
+        let lines: Vec<String> = text.lines().map(crate::show::graphic).collect();
+        eprintln!("error: {}\n  {}", lines.join("\n"), code.cure());
     }
     ExitCode::from(known.map_or(FAILED, exit_code))
+}
+
+/// A text without its middle, if it is longer than [`TEXT_CHARS_MAX`].
+fn cut(text: String) -> String {
+    let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) else { return text };
+    let tail = text.char_indices().rev().nth(TEXT_CHARS_MAX / 4).map_or(end, |(at, _)| at);
+    let head = text.char_indices().nth(TEXT_CHARS_MAX / 2).map_or(end, |(at, _)| at);
+    format!("{} … {}", &text[..head], &text[tail..])
 }
 
 /// The exit code that stands for an error.
@@ -39,5 +43,18 @@ pub fn exit_code(error: &Error) -> u8 {
         (Code::Missing | Code::Denied, _) => REFUSED,
         (_, Class::Unknown) => DEADLINE,
         _ => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_keeps_its_ends() {
+        assert_eq!(cut("short".into()), "short");
+        let long = cut(format!("begin {} end", "ä".repeat(10_000)));
+        assert!(long.starts_with("begin ä") && long.ends_with("ä end") && long.contains(" … "), "{long}");
+        assert!(long.chars().count() < TEXT_CHARS_MAX);
     }
 }

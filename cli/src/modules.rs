@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade_shown, upload};
-use isx_iface::{Anchor, HostStub, Module, ModuleStub};
+use isx_iface::{Anchor, Host, HostStub, Module, ModuleStub};
 use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
@@ -103,10 +103,14 @@ impl Plan {
     /// # Errors
     /// What the component is refused for: it is read here as well, so that it is refused before it is sent.
     pub async fn new(host: &HostStub, component: &[u8], target: &Target) -> Result<Self> {
-        let schema = isx_exec::read_schema(component)?;
+        let schema = isx_exec::read_schema(component).with_context(|| target.what.display().to_string())?;
         let path = target.path.clone().unwrap_or_else(|| format!("/self/{}", schema.name));
         let (parent, name) = split(&path)?;
         let parent = crate::names::walk(host, parent).await?;
+        // What holds a group may be that this code is lost: it is sent before the mount can be looked at.
+        if host.status().await.is_ok_and(|status| status.groups.iter().any(|group| group.held.is_some())) {
+            upload_shown(host, component).await?;
+        }
         let present = present(&parent, name, &schema).await.with_context(|| path.clone())?;
         Ok(Self { path, limits: target.limits.clone(), parent, schema, present })
     }
@@ -334,7 +338,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 /// `isx inspect FILE`.
 pub fn inspect_file(file: &Path, show: Show) -> Result<()> {
     let bytes = read(file)?;
-    let inspected = build::component::inspect(&bytes)?;
+    let inspected = build::component::inspect(&bytes).with_context(|| file.display().to_string())?;
     let hash = ContentHash::of(&bytes);
     let (imports, exports) = (inspected.imports.clone(), inspected.exports.clone());
     let head = json!({ "hash": hash.to_string(), "bytes": bytes.len(), "imports": imports, "exports": exports });
@@ -355,7 +359,7 @@ pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()
 
 /// `isx schema FILE`.
 pub fn schema_of_file(file: &Path, show: Show) -> Result<()> {
-    show_schema(&isx_exec::read_schema(&read(file)?)?, show)
+    show_schema(&isx_exec::read_schema(&read(file)?).with_context(|| file.display().to_string())?, show)
 }
 
 /// `isx schema PATH`.

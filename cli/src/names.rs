@@ -15,11 +15,12 @@ use std::time::SystemTime;
 /// The parent of a path and the last name.
 ///
 /// # Errors
-/// When the path has no parent.
-pub fn split(path: &str) -> Result<(&str, &str)> {
-    let split =
-        path.trim_end_matches('/').rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty());
-    split.with_context(|| format!("{path:?} is not a path like /self/name"))
+/// `malformed` when the path has no parent.
+pub fn split(path: &str) -> Result<(&str, &str), Error> {
+    let whole = |(parent, name): &(&str, &str)| !parent.is_empty() && !parent.ends_with('/') && !name.is_empty();
+    path.trim_end_matches('/').rsplit_once('/').filter(whole).ok_or_else(|| {
+        Error::new(Code::Malformed, format!("{path:?} is not a path like /self/name, or a name in it is empty"))
+    })
 }
 
 /// A fresh session, for calls that must happen once however often they are asked.
@@ -100,14 +101,14 @@ pub async fn get(host: &HostStub, path: &str, show: Show) -> Result<()> {
 /// `isx set`.
 pub async fn set(host: &HostStub, path: &str, value: &str, expect: Option<&str>, show: Show) -> Result<()> {
     let (parent, name) = split(path)?;
-    let anchor = walk(host, parent).await?.make(name.into()).await?;
+    let anchor = walk(host, parent).await?.make(name.into()).await.with_context(|| path.to_string())?;
     let value = Some(Bytes(value.as_bytes().to_vec()));
     match expect {
-        None => anchor.set(value).await?,
+        None => anchor.set(value).await.with_context(|| path.to_string())?,
         Some(expected) => {
             let expected = Some(expected).filter(|expected| !expected.is_empty());
             let expected = expected.map(|expected| Bytes(expected.as_bytes().to_vec()));
-            if !anchor.swap(expected, value).await? {
+            if !anchor.swap(expected, value).await.with_context(|| path.to_string())? {
                 return Err(Error::new(Code::Conflict, format!("{path} has another value")).into());
             }
         }
@@ -118,14 +119,15 @@ pub async fn set(host: &HostStub, path: &str, value: &str, expect: Option<&str>,
 /// `isx mount`.
 pub async fn mount(host: &HostStub, path: &str, code: &str, show: Show) -> Result<()> {
     let (parent, name) = split(path)?;
-    walk(host, parent).await?.mount(name.into(), content_hash(code)?, no_limits(), session()?).await?;
+    let (parent, code_hash) = (walk(host, parent).await?, content_hash(code)?);
+    parent.mount(name.into(), code_hash, no_limits(), session()?).await.with_context(|| path.to_string())?;
     Ok(show.one(|| format!("mounted {path}"), || json!({ "path": path, "code": code }))?)
 }
 
 /// `isx unmount`.
 pub async fn unmount(host: &HostStub, path: &str, show: Show) -> Result<()> {
     let (parent, name) = split(path)?;
-    walk(host, parent).await?.unmount(name.into()).await?;
+    walk(host, parent).await?.unmount(name.into()).await.with_context(|| path.to_string())?;
     Ok(show.one(|| format!("unmounted {path}; its data is kept"), || json!({ "path": path }))?)
 }
 
@@ -137,7 +139,7 @@ pub async fn rm(host: &HostStub, path: &str, yes: bool, show: Show) -> Result<()
     if !yes && !confirmed(&format!("remove {path} and everything below it, data included?"))? {
         bail!("nothing was removed");
     }
-    parent.remove(name.into()).await?;
+    parent.remove(name.into()).await.with_context(|| path.to_string())?;
     Ok(show.one(|| format!("removed {path}"), || json!({ "path": path, "removed": true }))?)
 }
 

@@ -176,6 +176,20 @@ fn secret(node: &Runtime) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
+/// Why a node does not start, with its code.
+fn refused(failed: &StartError) -> Error {
+    let mut text = failed.to_string();
+    let mut cause = std::error::Error::source(failed);
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    Error::new(failed.code(), text)
+}
+
 /// How long a node is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -252,7 +266,7 @@ pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Runn
         match &failed {
             StartError::Net(_) if let Some(free) = listen.instead() => listen = free,
             StartError::Http(_) if let Some(free) = http.and_then(Place::instead) => http = Some(free),
-            _ => return Err(failed.into()),
+            _ => return Err(anyhow::Error::new(refused(&failed)).context(state_dir.display().to_string())),
         }
     };
     let secret = node.secret().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -27,7 +27,8 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
     if arguments.forget {
         return forget(global, &rom, hash, show);
     }
-    Programs::check(&bytes)?;
+    let of_rom = || rom.display().to_string();
+    Programs::check(&bytes).with_context(of_rom)?;
     let allow = heeded(project.as_ref(), &rom, allow, arguments.allow_all);
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
@@ -49,21 +50,21 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
         false => Some(reach(global, Otherwise::Embed).await?),
     };
     let done = async {
-        let (programs, program) = loading.await.context("the program was not loaded")??;
+        let (programs, program) = loading.await.context("the program was not loaded")?.with_context(of_rom)?;
         // Whoever brings his own node along may do with it what he likes.
         let own = reached.as_ref().is_some_and(Reached::is_embedded);
         let allowed = match arguments.allow_all || own {
             true => Allowed::Everything,
             false => {
                 let asking = Asking { hash, name: &name, wants: program.wants() };
-                Allowed::Rules(tokio::task::block_in_place(|| decide(global, &asking, rules))?)
+                Allowed::Rules(tokio::task::block_in_place(|| decide(global, &asking, rules)).with_context(of_rom)?)
             }
         };
-        let grant = Grant::new(program.wants().to_vec(), allowed)?;
+        let grant = Grant::new(program.wants().to_vec(), allowed).with_context(of_rom)?;
         let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
         let arguments = std::iter::once(name).chain(arguments.arguments).collect();
         let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
-        Ok(programs.run(&program, given).await?)
+        programs.run(&program, given).await.with_context(of_rom)
     };
     let done = done.await;
     // What failed is reported after an embedded node has ended in order.

@@ -56,6 +56,11 @@ pub fn cell(value: &Json) -> String {
         Json::String(text) => text.clone(),
         other => other.to_string(),
     };
+    graphic(&text)
+}
+
+/// A text with what is not graphic escaped.
+pub fn graphic(text: &str) -> String {
     text.chars().flat_map(|c| if is_graphic(c) { vec![c] } else { c.escape_default().collect() }).collect()
 }
 

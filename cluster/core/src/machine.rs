@@ -121,17 +121,10 @@ pub enum Hold {
     },
 }
 
-impl Hold {
-    /// Whether it ends by itself, by trying again; every other hold waits for a person.
-    pub fn passes(&self) -> bool {
-        matches!(self, Self::NoCode(_) | Self::Untried { .. })
-    }
-}
-
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCode(code) => write!(f, "the code {code} is not here yet"),
+            Self::NoCode(code) => write!(f, "the code {code} is not here; `isx publish` brings it"),
             Self::Poisoned { position } => write!(f, "the call at position {position} killed its process twice"),
             Self::Untried { position } => {
                 write!(f, "the call at position {position} killed its process and can not be tried in another one yet")

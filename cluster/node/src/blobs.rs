@@ -6,8 +6,8 @@ use isx_iface::host::Upload;
 use isx_iface::limits::COMPONENT_BYTES_MAX;
 use isx_port::{Clock, Disk, DiskError, Instant, OpenMode};
 use isx_row::{Code, ContentHash, Error};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The folder of blobs.
 const FOLDER: &str = "blobs";
@@ -19,6 +19,8 @@ pub struct Blobs {
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     uploads: Mutex<BTreeMap<ContentHash, Uploading>>,
+    /// Files that are not what their name says: as if they were not here, until they are published again.
+    damaged: Mutex<BTreeSet<ContentHash>>,
 }
 
 struct Uploading {
@@ -40,7 +42,7 @@ impl Blobs {
                 disk.remove(&format!("{FOLDER}/{name}"))?;
             }
         }
-        Ok(Self { disk, clock, uploads: Mutex::default() })
+        Ok(Self { disk, clock, uploads: Mutex::default(), damaged: Mutex::default() })
     }
 
     /// Begins or continues an upload.
@@ -114,15 +116,28 @@ impl Blobs {
         Ok(bytes)
     }
 
+    /// Takes back an upload that was whole and could not be kept; where too many are open it is over.
+    pub(crate) fn put_back(&self, hash: ContentHash, bytes: Vec<u8>) {
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        if uploads.len() < UPLOADS_MAX {
+            let (size_bytes, touched) = (bytes.len(), self.clock.now());
+            uploads.entry(hash).or_insert(Uploading { bytes, size_bytes, touched });
+        }
+    }
+
     /// The blobs that are here.
     pub fn hashes(&self) -> Vec<ContentHash> {
         let names = self.disk.list(FOLDER).unwrap_or_default();
         names.iter().filter_map(|name| hash_of(name)).collect()
     }
 
-    /// Whether a blob is here.
+    /// Whether a blob is here, and not found damaged.
     pub fn has(&self, hash: &ContentHash) -> bool {
-        self.disk.open(&path(hash), OpenMode::Read).is_ok()
+        !self.damaged().contains(hash) && self.disk.open(&path(hash), OpenMode::Read).is_ok()
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, BTreeSet<ContentHash>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a blob: on disk, synced, before this returns. Blocks.
@@ -161,13 +176,15 @@ impl Blobs {
             return Err(error.into());
         }
         self.disk.rename(&draft, &path)?;
-        Ok(self.disk.sync_dir(FOLDER)?)
+        self.disk.sync_dir(FOLDER)?;
+        self.damaged().remove(hash);
+        Ok(())
     }
 
     /// The bytes of a blob, checked against its hash. Blocks.
     ///
     /// # Errors
-    /// `not_found` when it is not here, `fatal` when what is here is damaged.
+    /// `not_found` when it is not here, `damaged` when what is here is: to publish it again replaces it.
     pub fn read(&self, hash: &ContentHash) -> Result<Vec<u8>, Error> {
         let read = || -> Result<Vec<u8>, DiskError> {
             let file = self.disk.open(&path(hash), OpenMode::Read)?;
@@ -177,7 +194,10 @@ impl Blobs {
         };
         match read() {
             Ok(bytes) if ContentHash::of(&bytes) == *hash => Ok(bytes),
-            Ok(_) => Err(Error::new(Code::Fatal, format!("the blob {hash} is damaged"))),
+            Ok(_) => {
+                self.damaged().insert(*hash);
+                Err(Error::new(Code::Damaged, format!("the blob {hash} is damaged; `isx publish` replaces it")))
+            }
             Err(DiskError::NotFound { .. }) => Err(Error::new(Code::NotFound, format!("no blob {hash} was published"))),
             Err(error) => Err(Error::new(Code::Fatal, format!("the blob {hash}: {error}"))),
         }
@@ -258,6 +278,8 @@ mod tests {
         assert_eq!(blobs.put(hash, 500, &bytes[500..]).unwrap().received_bytes, 1000, "an overlap");
         assert_eq!(code(blobs.put(hash, 1000, b"x")), Code::Limit);
         let whole = blobs.finish(hash).unwrap();
+        blobs.put_back(hash, whole);
+        let whole = blobs.finish(hash).expect("it could not be kept, and is asked again");
         blobs.keep(&hash, &whole, Planted::NONE).unwrap();
         drop(blobs);
 
@@ -278,7 +300,10 @@ mod tests {
 
         blobs.keep(&hash, b"right", Planted::NONE).unwrap();
         std::fs::write(root.path().join(path(&hash)), b"righd").unwrap();
-        assert_eq!(code(blobs.read(&hash)), Code::Fatal);
+        assert_eq!(code(blobs.read(&hash)), Code::Damaged);
+        assert!(!blobs.has(&hash), "as if it were not here");
+        blobs.keep(&hash, b"right", Planted::NONE).unwrap();
+        assert_eq!(blobs.read(&hash).unwrap(), b"right");
         assert_eq!(code(blobs.read(&ContentHash::of(b"other"))), Code::NotFound);
     }
 

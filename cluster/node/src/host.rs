@@ -101,6 +101,7 @@ impl Host for NodeHost {
 
     async fn blob_begin(&self, hash: ContentHash, size_bytes: u64) -> Result<Upload, Error> {
         self.who.owner_only("blob_begin")?;
+        self.shared.raft.check_room()?;
         self.shared.blobs.begin(hash, size_bytes)
     }
 
@@ -122,6 +123,8 @@ impl Host for NodeHost {
             if let Err(error) = shared.blobs.keep(&hash, &bytes, shared.planted) {
                 // What is not on the disk is not here: a mount of it would be lost with this process.
                 shared.exec.remove(&hash);
+                // Whoever asks again does not begin again.
+                shared.blobs.put_back(hash, bytes);
                 return Err(error);
             }
             Ok(bytes.len())

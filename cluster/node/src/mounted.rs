@@ -48,7 +48,8 @@ impl Mounted {
         let view = self.shared.raft.view(self.group)?;
         let code = mount_in(&view, &self.mount)?.module().code;
         let schema = self.shared.exec.schema(&code);
-        let schema = schema.ok_or_else(|| Error::new(Code::Busy, "the module's code is not here yet"))?;
+        let schema =
+            schema.ok_or_else(|| Error::new(Code::Busy, "the module's code is not here; `isx publish` brings it"))?;
         Ok((view, schema))
     }
 

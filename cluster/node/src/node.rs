@@ -15,16 +15,13 @@ use isx_iface::{HostStub, serve_host};
 use isx_net::{Key, Libp2p, peer_text};
 use isx_port::{Entropy, Ports};
 use isx_raft::{Options, Origin, Rule};
-use isx_row::{Error, HomeId, Principal};
+use isx_row::{Code, Error, HomeId, Principal};
 use isx_vat::{Vats, vats};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// The file that says that the log has begun.
-const BEGUN: &str = "begun";
 
 /// What a node is started with.
 pub struct Config {
@@ -65,6 +62,21 @@ pub enum StartError {
     /// No thread for the node's tasks.
     #[error("no thread for the node: {0}")]
     Thread(std::io::Error),
+}
+
+impl StartError {
+    /// The code that says what to do about it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::State(error) => error.code(),
+            Self::Net(isx_net::StartError::Address { .. }) => Code::BadArguments,
+            Self::Net(isx_net::StartError::Key { .. }) => Code::Damaged,
+            Self::Net(isx_net::StartError::Listen { .. }) | Self::Http(_) => Code::Taken,
+            Self::Serve(error) => error.code(),
+            Self::Refused(error) => error.code,
+            Self::Thread(_) => Code::Busy,
+        }
+    }
 }
 
 /// A running node. Dropping it ends it as a crash would: [`Node::stop`] ends it in order.
@@ -131,7 +143,7 @@ impl Node {
             SystemEntropy.fill(&mut key);
             key
         };
-        let origin = if state.has(BEGUN) { Origin::Existing } else { Origin::New };
+        let origin = if state.has_begun() { Origin::Existing } else { Origin::New };
         let key = Key::from_seed(state.identity("key", fresh)?);
         let home = HomeId(first_half(state.identity("home", fresh)?));
         let peer = key.peer();
@@ -165,7 +177,7 @@ impl Node {
         let opened = Opened::open(parts).await?;
         // The log has begun: an empty one is a loss from now on. A crash before this line leaves a log that is not empty,
         // or a beginning that may be repeated.
-        state.identity(BEGUN, fresh)?;
+        state.begin(fresh)?;
         let serving = opened.serve(vats).await?;
         operation.serves(&serving.shared);
         let peer_text = peer_text(peer);

@@ -62,6 +62,18 @@ pub enum ServeError {
     Refused(#[from] Error),
 }
 
+impl ServeError {
+    /// The code that says what to do about it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Raft(error) => error.code(),
+            Self::Disk(DiskError::Full { .. }) => Code::Busy,
+            Self::Disk(_) => Code::Fatal,
+            Self::Refused(error) => error.code,
+        }
+    }
+}
+
 /// A node whose log is open and that answers nobody.
 pub struct Opened {
     parts: Parts,

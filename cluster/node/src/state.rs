@@ -1,6 +1,7 @@
 //! The state folder: one node's at a time, of a known version, with the node's identity.
 
 use isx_raft::Rule;
+use isx_row::Code;
 use rustix::fs::{FlockOperation, flock};
 use std::fs;
 use std::io::{self, Write};
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// What the version file says.
 const VERSION: &str = "isx state 1\n";
+/// The identity that says that the log has begun.
+const BEGUN: &str = "begun";
 
 /// Why a state folder can not be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +36,35 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+    /// An identity is gone, and the log that it belongs to is there. As [`StateError::Identity`].
+    #[error("the identity in {path} is gone; restore the file from a backup")]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// The operating system refused.
-    #[error("{path}: {source}")]
+    #[error(
+        "the state folder can not be used: {path}: {source}; it must be writable and have room, or give another --state-dir"
+    )]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+}
+
+impl StateError {
+    /// The code that says what to do about it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::InUse { .. } => Code::Taken,
+            Self::Version { .. } => Code::Unsupported,
+            Self::Identity { .. } | Self::Gone { .. } => Code::Damaged,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Code::Busy,
+            Self::Io { .. } => Code::Fatal,
+        }
+    }
 }
 
 /// A state folder, held until dropped.
@@ -82,12 +106,20 @@ impl StateFolder {
         &self.path
     }
 
-    /// Whether the identity `name` was made.
-    pub fn has(&self, name: &str) -> bool {
-        self.path.join(name).exists()
+    /// Whether the log has begun: an empty one, or an identity that is missing, is a loss from then on.
+    pub fn has_begun(&self) -> bool {
+        self.path.join(BEGUN).exists()
     }
 
-    /// 32 bytes that are made once and never change: of a key, of the cluster's id.
+    /// Notes that the log has begun.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn begin(&self, fresh: impl FnOnce() -> [u8; 32]) -> Result<(), StateError> {
+        self.identity(BEGUN, fresh).map(drop)
+    }
+
+    /// 32 bytes that are made once, before the log begins, and never change: of a key, of the cluster's id.
     ///
     /// # Errors
     /// See [`StateError`].
@@ -95,6 +127,7 @@ impl StateFolder {
         let path = self.path.join(name);
         match fs::read(&path) {
             Ok(bytes) => identity_bytes(&bytes).ok_or(StateError::Identity { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_begun() => Err(StateError::Gone { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let key = fresh();
                 let mut bytes = key.to_vec();
@@ -187,6 +220,11 @@ mod tests {
         damaged[3] ^= 1;
         fs::write(root.path().join("key"), damaged).unwrap();
         assert!(matches!(folder.identity("key", || [8; 32]), Err(StateError::Identity { .. })));
+        fs::remove_file(root.path().join("key")).unwrap();
+        assert_eq!(folder.identity("key", || [8; 32]).unwrap(), [8; 32], "nothing has begun");
+        folder.begin(|| [1; 32]).unwrap();
+        fs::remove_file(root.path().join("key")).unwrap();
+        assert!(matches!(folder.identity("key", || [9; 32]), Err(StateError::Gone { .. })));
         drop(folder);
         fs::write(root.path().join("version"), "isx state 2\n").unwrap();
         assert!(matches!(StateFolder::take(root.path()), Err(StateError::Version { .. })));

@@ -50,6 +50,8 @@ pub(crate) struct Log {
 
 struct State {
     wal: Wal,
+    /// The last write found the disk full, and is tried again.
+    full: bool,
     waiting: VecDeque<(Ticket, Waiter)>,
     failure: Option<String>,
     stopping: bool,
@@ -108,6 +110,7 @@ impl Log {
             clock: ports.clock.clone(),
             state: Mutex::new(State {
                 wal,
+                full: false,
                 waiting: VecDeque::new(),
                 failure: None,
                 stopping: false,
@@ -145,9 +148,14 @@ impl Log {
         LogFigures {
             writes: self.writes.read(),
             under_way: state.begun.map(|begun| self.clock.now().since(begun)).unwrap_or_default(),
-            is_full: state.wal.is_full(),
+            is_full: state.full,
             failure: state.failure.clone(),
         }
+    }
+
+    /// Whether it waits for room on the disk.
+    pub(crate) fn is_full(&self) -> bool {
+        self.state().full
     }
 
     /// Wakes this whenever the disk is full.
@@ -205,6 +213,7 @@ impl Log {
             };
             match completed {
                 Ok(completion) => {
+                    self.state().full = completion.full;
                     self.tell_durable(completion.durable);
                     self.room.notify_waiters();
                     if completion.full {

@@ -269,6 +269,6 @@ fn gone() -> Error {
 fn unreadable(error: &SnapshotError) -> Error {
     match error {
         SnapshotError::Disk(isx_port::DiskError::NotFound { .. }) => gone(),
-        error => Error::new(Code::Fatal, format!("history: {error}")),
+        error => Error::new(error.code(), format!("history: {error}")),
     }
 }

@@ -1,7 +1,9 @@
 //! The groups of a node, as everything above consensus sees them.
 
+mod start;
 mod status;
 
+pub use start::StartError;
 pub use status::{GroupStatus, Role, Voting};
 
 use crate::batch::{Proposer, Queue, not_leader};
@@ -18,10 +20,10 @@ use crate::types::{self, Member};
 use crate::{post, tick};
 use futures::future::{Either, select, select_all};
 use isx_cluster::{Effects, Outcome, Request, View};
-use isx_port::{Clock, Instant, NetError, PeerId, Ports};
+use isx_port::{Clock, Instant, PeerId, Ports};
 use isx_row::{Code, Error, Time};
 use isx_store::{ExecutionId, Executor};
-use isx_wal::{Group, WalError};
+use isx_wal::Group;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::{AsyncRuntime, Config, ReadPolicy, SnapshotPolicy};
@@ -76,48 +78,6 @@ impl Options {
         let history = Retention::default();
         Self { node, cluster, founders, origin, entries_per_snapshot, history, planted: Planted::NONE }
     }
-}
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The log can not be opened. See the cause.
-    #[error("the log")]
-    Log(#[from] WalError),
-    /// The snapshot of a group can not be loaded. Repair the node from its peers.
-    #[error("the snapshot of group {group}: {text}")]
-    Snapshot {
-        /// The group.
-        group: u64,
-        /// What is wrong.
-        text: String,
-    },
-    /// The log is empty, although the node has voted before. Give it another id and let it join.
-    #[error("the log of node {node} is gone")]
-    Forgotten {
-        /// The node.
-        node: u64,
-    },
-    /// The log has entries that another execution id must apply. Start the old binary and stop it: that takes a
-    /// snapshot, which any may load.
-    #[error(
-        "group {group} has entries above its snapshot that another version executes; start the old version and run `isx stop`"
-    )]
-    OtherExecution {
-        /// The group.
-        group: u64,
-    },
-    /// The network does not listen.
-    #[error("the network")]
-    Net(#[from] NetError),
-    /// Consensus did not start.
-    #[error("group {group}: {text}")]
-    Group {
-        /// The group.
-        group: u64,
-        /// What it said.
-        text: String,
-    },
 }
 
 /// How fresh a view must be.
@@ -210,8 +170,11 @@ impl Raft {
         for group in GROUPS {
             let retention = (group != TREE).then_some((options.history, options.entries_per_snapshot));
             let shared = Shared::open(&ports, group.0, executor.clone(), retention, options.planted).await;
-            let shared = shared
-                .map_err(|error: SnapshotError| StartError::Snapshot { group: group.0, text: error.to_string() })?;
+            let shared = shared.map_err(|error: SnapshotError| StartError::Snapshot {
+                group: group.0,
+                code: error.code(),
+                text: error.to_string(),
+            })?;
             let applied = shared.published().applied.map(|id| id.index);
             claim(&log, group, executor.execution_id(), applied).await?;
             let links = Links { node: node.clone(), net: ports.net.clone(), local: options.node, group: group.0 };
@@ -293,7 +256,19 @@ impl Raft {
         if !matches!(request, Request::Skip { .. }) {
             running.shared.check_serves()?;
         }
+        self.check_room()?;
         running.queue.propose(request, deadline).await
+    }
+
+    /// Whether the disk takes more: what is in the log waits for room, what is not is refused.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub fn check_room(&self) -> Result<(), Error> {
+        match self.inner.log.is_full() {
+            true => Err(busy(&"the node's disk is full; free space, and it goes on")),
+            false => Ok(()),
+        }
     }
 
     /// A version of the group's state.

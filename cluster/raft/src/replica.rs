@@ -276,8 +276,9 @@ impl Shared {
     /// `held`, with the reason.
     pub(crate) fn check_serves(&self) -> Result<(), Error> {
         match &self.published().hold {
-            Some(hold) if !hold.passes() => Err(Error::new(Code::Held, format!("group {}: {hold}", self.group))),
-            _ => Ok(()),
+            // It is over as soon as there is a process to try the call in.
+            None | Some(Hold::Untried { .. }) => Ok(()),
+            Some(hold) => Err(Error::new(Code::Held, format!("group {}: {hold}", self.group))),
         }
     }
 

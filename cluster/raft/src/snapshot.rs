@@ -17,7 +17,7 @@ use crate::planted::{Bug, Planted};
 use crate::types::SnapshotMeta;
 use futures::channel::oneshot;
 use isx_port::{Disk, DiskError, Lane, OpenMode, Spawn};
-use isx_row::ContentHash;
+use isx_row::{Code, ContentHash};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,6 +48,19 @@ pub(crate) enum SnapshotError {
     /// The machine does not take it.
     #[error("the machine: {0}")]
     Machine(isx_row::Error),
+}
+
+impl SnapshotError {
+    /// The code that says what to do about it.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Disk(DiskError::Full { .. }) => Code::Busy,
+            // A chunk that its manifest names, and it is not there.
+            Self::Disk(DiskError::NotFound { .. }) => Code::Damaged,
+            Self::Disk(_) | Self::Gone => Code::Fatal,
+            Self::Damaged { .. } | Self::Manifest(_) | Self::TooLarge { .. } | Self::Machine(_) => Code::Damaged,
+        }
+    }
 }
 
 impl From<SnapshotError> for std::io::Error {
@@ -211,7 +224,14 @@ impl Store {
         }
         let mut bytes = vec![0; length];
         file.read_at(0, &mut bytes)?;
-        Manifest::decode(bytes).map(Arc::new)
+        let decoded = Manifest::decode(bytes).map_err(|error| match error {
+            SnapshotError::Damaged { what, .. } => SnapshotError::Damaged { file: path, what },
+            SnapshotError::Manifest(_) | SnapshotError::Machine(_) => {
+                SnapshotError::Damaged { file: path, what: "a manifest that does not read" }
+            }
+            error => error,
+        });
+        decoded.map(Arc::new)
     }
 
     /// Reads the bases. One that is damaged stays where it is, and the past is not begun from it.

@@ -178,7 +178,7 @@ impl Executor for Exec {
         let code = match self.code(hash) {
             Some(code) => code,
             None => {
-                let text = format!("the module's code {hash} is not here yet");
+                let text = format!("the module's code {hash} is not here; `isx publish` brings it");
                 return Executed::refused(Error::new(ErrorCode::Busy, text));
             }
         };

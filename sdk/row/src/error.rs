@@ -110,7 +110,7 @@ codes! {
     /// Bytes are not a valid message, file or component.
     Malformed = 13, "malformed", Refused, "check what produced these bytes; nothing was changed";
     /// The name is taken.
-    Taken = 14, "taken", Refused, "use another name, or `isx publish` to upgrade what is there";
+    Taken = 14, "taken", Refused, "use another name, address or folder; `isx publish` upgrades a module that is there";
     /// The expected value or revision was not found.
     Conflict = 15, "conflict", Refused, "read again and decide anew";
     /// The module's own typed error; an answer, not a fault.
@@ -121,6 +121,8 @@ codes! {
     Unsupported = 18, "unsupported", Refused, "see `isx help` for what this version does";
     /// The past asked for is older than what is kept of it.
     TooOld = 19, "too_old", Refused, "ask for the oldest kept, which the text names; `isx start --history` keeps more";
+    /// A command, a file of this user, or this machine is not as it has to be.
+    Usage = 20, "usage", Refused, "the text names it; `isx help VERB` has examples, `isx doctor` looks at the machine";
     /// The object behind the reference is gone.
     Gone = 32, "gone", Broken, "walk to it again";
     /// The connection broke.
@@ -130,13 +132,15 @@ codes! {
     /// A bound on waiting work was reached.
     Busy = 48, "busy", Busy, "try again after the time given";
     /// A group is held after a call killed its process twice.
-    Held = 49, "held", Busy, "see `isx status`; `isx cluster skip` passes over the call";
+    Held = 49, "held", Busy, "see `isx status` for what holds it: `isx cluster skip` passes over a call, `isx publish` brings code";
     /// The outcome is not known.
     Unknown = 64, "unknown", Unknown, "ask again under the same session and sequence";
     /// The deadline passed.
     Deadline = 65, "deadline", Unknown, "ask again under the same session and sequence, with more time";
     /// The node can not go on.
     Fatal = 80, "fatal", Fatal, "read the node's log; start it again";
+    /// Bytes on the node's disk are not what was written there. Nothing was changed, nothing is guessed.
+    Damaged = 81, "damaged", Fatal, "keep the folder as it is; restore it from a backup, or repair the node from its peers";
 }
 
 /// An error that may cross a trust line: nothing in it is secret.
