@@ -12,6 +12,8 @@ const NODE_WITHIN: Duration = Duration::from_secs(60);
 /// Folders of one test, and the node that was started on them.
 pub struct Stage {
     pub folder: tempfile::TempDir,
+    /// Variables that its commands get beside those that make the stage.
+    pub variables: Vec<(&'static str, PathBuf)>,
     node: Option<Child>,
 }
 
@@ -26,7 +28,7 @@ impl Stage {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("runtime")).expect("a runtime folder");
-        Self { folder, node: None }
+        Self { folder, variables: Vec::new(), node: None }
     }
 
     /// A command on this stage, in its folder.
@@ -47,6 +49,7 @@ impl Stage {
             .env("ISX_STATE_DIR", path("state"))
             .env("ISX_CACHE_DIR", path("cache"))
             .env("ISX_HTTP", "127.0.0.1:0")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command
     }
@@ -89,6 +92,11 @@ impl Stage {
             node.kill().expect("the node runs");
             node.wait().expect("it ended");
         }
+    }
+
+    /// The process of the node.
+    pub fn process(&self) -> u32 {
+        self.node.as_ref().expect("a node was started").id()
     }
 
     /// Waits until the node has ended by itself.

@@ -16,10 +16,15 @@ pub const KV: &str = include_str!("kv.wat");
 
 /// A component of core WebAssembly text, without a schema.
 pub fn bare(text: &str) -> Vec<u8> {
+    encoded(text, CONTRACT, "module")
+}
+
+/// A component of core WebAssembly text for a world.
+pub fn encoded(text: &str, contract: &str, world: &str) -> Vec<u8> {
     let mut core = wat::parse_str(text).unwrap();
     let mut resolve = Resolve::default();
-    let package = resolve.push_source("module.wit", CONTRACT).unwrap();
-    let world = resolve.select_world(&[package], Some("module")).unwrap();
+    let package = resolve.push_source("contract.wit", contract).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
 }
