@@ -29,7 +29,7 @@ struct Waiting {
 /// How a call leaves.
 enum Turn {
     /// By its caller.
-    Alone(Call, Alone),
+    Alone(Box<Call>, Alone),
     /// With those that wait, by a pump that must be started.
     Begins(oneshot::Receiver<Result<Answer, Error>>),
     /// With those that wait.
@@ -59,7 +59,7 @@ impl Batcher {
     /// Sends the call, alone or with others.
     pub(crate) async fn call(self: &Arc<Self>, call: Call) -> Result<Answer, Error> {
         let answered = match self.turn(call) {
-            Turn::Alone(call, _place) => return self.object.call(call).await,
+            Turn::Alone(call, _place) => return self.object.call(*call).await,
             Turn::Waits(answered) => answered,
             Turn::Begins(answered) => {
                 self.start();
@@ -77,7 +77,7 @@ impl Batcher {
         let mut waiting = self.lock();
         if waiting.batches_in_flight == 0 {
             waiting.batches_in_flight = 1;
-            return Turn::Alone(call, Alone(self.clone()));
+            return Turn::Alone(Box::new(call), Alone(self.clone()));
         }
         let (answer, answered) = oneshot::channel();
         waiting.calls.push_back((call, answer));

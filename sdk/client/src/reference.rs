@@ -27,7 +27,7 @@ enum Origin {
     /// It is the login's `Host`.
     Host,
     /// By this call on another reference.
-    Walked { from: Arc<Reference>, call: Call },
+    Walked { from: Arc<Reference>, call: Box<Call> },
 }
 
 /// An object of the node, reached over whatever connection there is.
@@ -88,7 +88,7 @@ impl Reference {
             Origin::Host => (generation, host),
             Origin::Walked { from, call } => {
                 let Reached { generation, object, .. } = Box::pin(from.reach(deadline)).await?;
-                let answer = self.link.by(deadline, object.call(call.clone())).await?;
+                let answer = self.link.by(deadline, object.call(Call::clone(call))).await?;
                 if answer.as_ref().is_err_and(|error| error.class() == Class::Broken) {
                     self.link.lost(generation).await;
                 }
@@ -182,7 +182,7 @@ pub(crate) struct Lasting(pub(crate) Arc<Reference>);
 
 impl Lasting {
     fn walked(&self, call: Call) -> ObjectRef {
-        let origin = Origin::Walked { from: self.0.clone(), call };
+        let origin = Origin::Walked { from: self.0.clone(), call: Box::new(call) };
         Arc::new(Self(Reference::new(self.0.link.clone(), origin)))
     }
 
