@@ -297,7 +297,8 @@ impl Verb {
 #[derive(Args)]
 pub struct Run {
     /// The ROM: a component file, the folder of one to build, or a ROM of the project. What isx.toml allows counts for
-    /// what is built here; a component has only what --allow, -A or an answer gives it
+    /// what is built here; a component has only what --allow, -A or an answer gives it. A command of any toolchain, which
+    /// exports wasi:cli/run@0.2, runs without a node
     #[arg(required_unless_present = "forget")]
     pub rom: Option<PathBuf>,
     /// Its arguments
@@ -312,9 +313,12 @@ pub struct Run {
     /// A variable of its environment
     #[arg(long, value_name = "K=V")]
     pub env: Vec<String>,
-    /// A folder it may use, and its name there
-    #[arg(long, value_name = "HOST::GUEST")]
+    /// A folder it may use, and its name there; with `:ro` at the end it may only read it
+    #[arg(long, value_name = "HOST::GUEST[:ro]")]
     pub dir: Vec<String>,
+    /// End it when it has run so long, with exit code 124
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub deadline: Option<Duration>,
     /// Run it bare: no node, no Host
     #[arg(long)]
     pub no_dial: bool,

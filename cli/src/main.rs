@@ -38,6 +38,7 @@ mod run;
 mod runtime;
 mod sdk;
 mod show;
+mod signals;
 mod test;
 mod time;
 mod top;
@@ -52,10 +53,14 @@ use reach::{Otherwise, reach};
 use show::Show;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// How long what nobody waits for any more may take when everything else has ended.
+const LEFT_BEHIND_WITHIN: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     small_pages();
@@ -70,11 +75,15 @@ fn main() -> ExitCode {
     }
     log(&global);
     let json = global.json;
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("no threads to work on")
-        .and_then(|runtime| runtime.block_on(work(global, verb)));
+    let outcome =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to work on").and_then(
+            |runtime| {
+                let outcome = runtime.block_on(work(global, verb));
+                // What was awaited is done; a ROM may have left a read behind that never ends.
+                runtime.shutdown_timeout(LEFT_BEHIND_WITHIN);
+                outcome
+            },
+        );
     outcome.unwrap_or_else(|error| failure::report(&error, json))
 }
 

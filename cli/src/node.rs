@@ -4,13 +4,14 @@ use crate::arguments::{Global, Start};
 use crate::reach::{Kept, run_node};
 use crate::runtime;
 use crate::show::Show;
+use crate::signals::Signals;
 use anyhow::{Context, Result};
 use futures::future::{Either, select};
 use isx_iface::{Host, HostStub};
 use isx_row::{Code, Error};
 use serde_json::json;
+use std::pin::pin;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// How often a stopping node is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -61,20 +62,9 @@ pub async fn start(global: &Global, start: &Start, show: Show) -> Result<()> {
                     "state_dir": state })
         },
     )?;
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let reason = {
-        let signalled = async {
-            let (interrupted, terminated) = (interrupt.recv(), terminate.recv());
-            futures::pin_mut!(interrupted, terminated);
-            select(interrupted, terminated).await;
-        };
-        futures::pin_mut!(signalled);
-        let ended = node.ended();
-        futures::pin_mut!(ended);
-        match select(ended, signalled).await {
-            Either::Left((reason, _)) => reason,
-            Either::Right(_) => None,
-        }
+    let reason = match select(pin!(node.ended()), pin!(Signals::listen()?.next())).await {
+        Either::Left((reason, _)) => reason,
+        Either::Right(_) => None,
     };
     match reason {
         // What is not on disk was not acknowledged: the process ends as it stands.

@@ -7,12 +7,17 @@ use crate::project::Project;
 use crate::reach::{Otherwise, Reached, reach};
 use crate::rights::{Asking, decide};
 use crate::show::Show;
+use crate::signals::Signals;
 use crate::{places, rights};
 use anyhow::{Context, Result, bail};
-use isx_rom_host::{Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
+use futures::future::{Either, select};
+use isx_rom_host::{Access, Allowed, Given, Grant, Preopen, Programs, Rule, Streams};
 use isx_row::{Code, ContentHash, Error};
 use serde_json::json;
+use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
 
 /// Runs the ROM and returns its exit code.
 pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
@@ -28,28 +33,22 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
         return forget(global, &rom, hash, show);
     }
     let of_rom = || rom.display().to_string();
-    Programs::check(&bytes).with_context(of_rom)?;
+    let has_host = Programs::is_rom(&bytes).with_context(of_rom)? && !arguments.no_dial;
     let allow = heeded(project.as_ref(), &rom, allow, arguments.allow_all);
     let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
     // Loaded while the node is dialled.
     let loading = tokio::task::spawn_blocking(move || programs.load(&bytes).map(|program| (programs, program)));
-    let environment = arguments.env.iter().map(|pair| match pair.split_once('=') {
-        Some((name, value)) => Ok((name.to_string(), value.to_string())),
-        None => bail!("--env {pair}: say K=V"),
-    });
-    let preopens = arguments.dir.iter().map(|pair| match pair.split_once("::") {
-        Some((host, guest)) => Ok(Preopen { host: host.into(), guest: guest.to_string() }),
-        None => bail!("--dir {pair}: say HOST::GUEST"),
-    });
-    let (environment, preopens) = (environment.collect::<Result<_>>()?, preopens.collect::<Result<_>>()?);
+    let environment = arguments.env.iter().map(|text| variable(text)).collect::<Result<_>>()?;
+    let preopens = arguments.dir.iter().map(|text| preopen(text)).collect::<Result<_>>()?;
     let rules = allow.iter().chain(&arguments.allow).map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
+    let deadline = arguments.deadline;
     let name = rom.file_name().unwrap_or(rom.as_os_str()).to_string_lossy().into_owned();
 
-    let reached = match arguments.no_dial {
-        true => None,
-        false => Some(reach(global, Otherwise::Embed).await?),
+    let reached = match has_host {
+        true => Some(reach(global, Otherwise::Embed).await?),
+        false => None,
     };
-    let done = async {
+    let ready = async {
         let (programs, program) = loading.await.context("the program was not loaded")?.with_context(of_rom)?;
         // Whoever brings his own node along may do with it what he likes.
         let own = reached.as_ref().is_some_and(Reached::is_embedded);
@@ -64,14 +63,68 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
         let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
         let arguments = std::iter::once(name).chain(arguments.arguments).collect();
         let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
-        programs.run(&program, given).await.with_context(of_rom)
+        Ok((programs, program, given))
     };
-    let done = done.await;
-    // What failed is reported after an embedded node has ended in order.
-    if let Some(reached) = reached {
-        reached.leave().await?;
+    let ready = ready.await;
+    // Not before: who is asked something may end it as anything else.
+    let mut signals = Signals::listen()?;
+    let done = match ready {
+        Ok((programs, program, given)) => {
+            let running = within(deadline, programs.run(&program, given));
+            ended(&mut signals, running).await.with_context(of_rom)
+        }
+        Err(error) => Err(error),
+    };
+    // What failed is reported after an embedded node has ended in order, unless somebody will not wait for that.
+    match reached {
+        Some(reached) => match select(pin!(reached.leave()), pin!(signals.next())).await {
+            Either::Left((left, _)) => left.and(done),
+            Either::Right((code, _)) => Ok(code),
+        },
+        None => done,
     }
-    done
+}
+
+/// What the program ends with, or the signal that ends it: dropped, it ends where it stands, and its calls are abandoned.
+async fn ended(signals: &mut Signals, program: impl Future<Output = Result<u8>>) -> Result<u8> {
+    match select(pin!(program), pin!(signals.next())).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right((code, _)) => Ok(code),
+    }
+}
+
+/// The same for a program that may run only so long.
+async fn within(deadline: Option<Duration>, program: impl Future<Output = Result<u8, Error>>) -> Result<u8> {
+    let Some(deadline) = deadline else { return Ok(program.await?) };
+    match tokio::time::timeout(deadline, program).await {
+        Ok(ended) => Ok(ended?),
+        Err(_) => {
+            let text = format!("the ROM had not ended after {deadline:?}, the --deadline: it was ended where it stood");
+            Err(Error::new(Code::Deadline, text).into())
+        }
+    }
+}
+
+/// `K=V`.
+fn variable(text: &str) -> Result<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => bail!("--env {text}: say K=V"),
+    }
+}
+
+/// `HOST::GUEST` or `HOST::GUEST:ro`.
+fn preopen(text: &str) -> Result<Preopen> {
+    let (named, access) = match text.strip_suffix(":ro") {
+        Some(named) => (named, Access::ReadOnly),
+        None => (text, Access::ReadWrite),
+    };
+    match named.split_once("::") {
+        Some((host, guest)) if !host.is_empty() && !guest.is_empty() => {
+            Ok(Preopen { host: host.into(), guest: guest.into(), access })
+        }
+        _ => bail!("--dir {text}: say HOST::GUEST, or HOST::GUEST:ro for reading"),
+    }
 }
 
 /// What counts of what a project allows a ROM. To build one is to run the project's code, so that its word gives nothing
@@ -107,4 +160,24 @@ fn forget_all(global: &Global, show: Show) -> Result<u8> {
 /// The `Host` of a ROM that runs without a node.
 fn bare() -> isx_iface::ObjectRef {
     isx_iface::refusing(Error::new(Code::Unsupported, "the ROM runs bare, with --no-dial: there is no node"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_variables_are_read_as_they_are_written() {
+        let folder =
+            |text: &str| preopen(text).map(|folder| (folder.host.display().to_string(), folder.guest, folder.access));
+        assert_eq!(folder("a::/b").unwrap(), ("a".into(), "/b".into(), Access::ReadWrite));
+        assert_eq!(folder("a::/b:ro").unwrap(), ("a".into(), "/b".into(), Access::ReadOnly));
+        assert_eq!(folder("a:ro::b").unwrap(), ("a:ro".into(), "b".into(), Access::ReadWrite));
+        for wrong in ["a", "a:b", "::b", "a::", "a:::ro", "a:ro", ""] {
+            assert!(preopen(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(variable("K=V=W").unwrap(), ("K".into(), "V=W".into()));
+        assert_eq!(variable("K=").unwrap(), ("K".into(), String::new()));
+        assert!(variable("K").is_err() && variable("=V").is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! Guests: the shipped modules and ROMs and the SDK's own probe, built by the `isx` of this workspace as a user would build
+//! Guests: the shipped modules and ROMs and the SDK's own probes, built by the `isx` of this workspace as a user would build
 //! his own.
 
 use crate::setup;
@@ -19,6 +19,7 @@ const GUESTS: &[Guest] = &[
     Guest { package: "hello", folder: "stdlib/hello", embeds: &[] },
     Guest { package: "caller", folder: "stdlib/caller", embeds: &[] },
     Guest { package: "probe", folder: "sdk/guest/tests/probe", embeds: &[] },
+    Guest { package: "rom-probe", folder: "sdk/guest/tests/rom", embeds: &["tally"] },
     Guest { package: "wordcount", folder: "rom/wordcount", embeds: &["tally"] },
 ];
 

@@ -10,14 +10,14 @@ const GUEST_TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 /// The version of cargo-deny that the test command runs.
 const DENY_VERSION: &str = "0.20.2";
 
-/// The version of the TypeScript compiler that the tests of bindings run.
-const TYPESCRIPT_VERSION: &str = "5.9.3";
+/// What tests run with Node.js, and its versions.
+const NODE_PACKAGES: [(&str, &str); 2] = [("typescript", "5.9.3"), ("componentize-qjs", "0.4.5")];
 
 /// The task `setup`.
 pub fn setup() -> Result<()> {
     let mut steps = Steps::begin("setup", 3, "about 4 minutes the first time, then none");
     steps.step("wasm targets and system packages", toolchain)?;
-    steps.step("Node.js and the TypeScript compiler", typescript)?;
+    steps.step("Node.js, compilers of TypeScript and JavaScript", node)?;
     steps.step("cargo-deny", deny)?;
     steps.end("setup");
     Ok(())
@@ -42,28 +42,31 @@ pub fn toolchain() -> Result<()> {
     Ok(())
 }
 
-/// Checks for Node.js and installs the TypeScript compiler below the target folder, where tests of bindings look for it.
-pub fn typescript() -> Result<()> {
+/// Checks for Node.js and installs what tests run with it below the target folder, where they look for it: the TypeScript
+/// compiler, and one that makes components of JavaScript.
+pub fn node() -> Result<()> {
     let runs =
         |program: &str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
     if !runs("node") {
-        bail!("no Node.js, which runs the tests of TypeScript bindings: on Debian `apt-get install nodejs npm`");
+        bail!("no Node.js, which runs tests of TypeScript and JavaScript: on Debian `apt-get install nodejs npm`");
     }
-    let tools = target().join("tools").join("typescript");
-    let manifest = tools.join("node_modules/typescript/package.json");
-    let version = format!("\"version\": \"{TYPESCRIPT_VERSION}\"");
-    if std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains(&version)) {
-        return Ok(());
-    }
-    if !runs("npm") {
-        bail!("no npm, which installs the TypeScript compiler: on Debian `apt-get install npm`");
-    }
-    let package = format!("typescript@{TYPESCRIPT_VERSION}");
-    let mut install =
-        command("npm", &["install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix"]);
-    let status = install.arg(&tools).arg(&package).status()?;
-    if !status.success() {
-        bail!("`npm install {package}` ended with {status}");
+    for (package, version) in NODE_PACKAGES {
+        let tools = target().join("tools").join(package);
+        let manifest = tools.join("node_modules").join(package).join("package.json");
+        let installed = format!("\"version\": \"{version}\"");
+        if std::fs::read_to_string(&manifest).is_ok_and(|text| text.contains(&installed)) {
+            continue;
+        }
+        if !runs("npm") {
+            bail!("no npm, which installs {package}: on Debian `apt-get install npm`");
+        }
+        let package = format!("{package}@{version}");
+        let mut install =
+            command("npm", &["install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", "--prefix"]);
+        let status = install.arg(&tools).arg(&package).status()?;
+        if !status.success() {
+            bail!("`npm install {package}` ended with {status}");
+        }
     }
     Ok(())
 }

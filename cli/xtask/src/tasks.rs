@@ -9,7 +9,7 @@ use std::process::Command;
 pub fn test() -> Result<()> {
     let mut steps = Steps::begin("test", 9 + guests::STEPS, "under 40 minutes on 2 cores from an empty target folder");
     steps.step("set up", setup::toolchain)?;
-    steps.step("Node.js and the TypeScript compiler", setup::typescript)?;
+    steps.step("Node.js, compilers of TypeScript and JavaScript", setup::node)?;
     steps.run("format", &mut cargo(&["fmt", "--all", "--check"]))?;
     guests::build(&mut steps)?;
     steps.run("lints", &mut lints())?;

@@ -59,6 +59,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("isx", &["isx-node", "isx-client", "isx-rom-host", "isx-iface", "isx-exec", "isx-port"]),
     ("xtask", &[]),
     ("probe", &["isx-sdk"]),
+    ("rom-probe", &["isx-sdk"]),
     ("caller", &["isx-sdk"]),
     ("hello", &["isx-sdk"]),
     ("tally", &["isx-sdk"]),

@@ -12,6 +12,8 @@ pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 pub const INSTANCES_MAX: usize = 64;
 /// Object and stream handles a ROM may hold; one more is a trap that names this bound.
 pub const HANDLES_MAX: usize = 65_536;
+/// Bytes of standard output, and of standard error, that wait for their reader; a ROM that writes more waits with them.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 /// How often a ROM that computes gives way to the host's other tasks.
 pub const EPOCH: Duration = Duration::from_millis(10);
 /// Bytes of the `isx:wants` section; a larger one is refused.

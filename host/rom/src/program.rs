@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
-use wasmparser::{Parser, Payload};
+use wasmparser::{Parser, Payload, SectionLimited};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
@@ -76,12 +76,13 @@ impl Programs {
         Ok(Self { engine, cache_dir, ended })
     }
 
-    /// Checks what a component says of itself, without compiling it.
+    /// Checks what a component says of itself, without compiling it; whether it is a ROM, which has a `Host`, or a command of
+    /// any toolchain, which has no use for one.
     ///
     /// # Errors
     /// As [`Programs::load`], but for what only a compiler finds.
-    pub fn check(bytes: &[u8]) -> Result<(), Error> {
-        describe(bytes).map(drop)
+    pub fn is_rom(bytes: &[u8]) -> Result<bool, Error> {
+        describe(bytes).map(|described| described.run == Run::Async)
     }
 
     /// Checks and compiles a component, or takes it from the cache.
@@ -163,12 +164,7 @@ fn describe(bytes: &[u8]) -> Result<Description, Error> {
         return Err(Error::new(Code::Limit, format!("the program is larger than {COMPONENT_BYTES_MAX} bytes")));
     }
     if !Parser::is_component(bytes) {
-        let what = if Parser::is_core_wasm(bytes) {
-            "a core module, not a component; build it with `isx build`"
-        } else {
-            "not WebAssembly"
-        };
-        return Err(Error::new(Code::Malformed, format!("the program is {what}")));
+        return Err(Error::new(Code::Malformed, format!("the program is {}", stranger(bytes))));
     }
     let (mut run, mut wants, mut depth) = (None, Vec::new(), 0_u32);
     for payload in Parser::new(0).parse_all(bytes) {
@@ -198,6 +194,25 @@ fn describe(bytes: &[u8]) -> Result<Description, Error> {
     Ok(Description { run, wants })
 }
 
+/// What bytes are that are no component, and the cure.
+fn stranger(bytes: &[u8]) -> &'static str {
+    if !Parser::is_core_wasm(bytes) {
+        return "not WebAssembly";
+    }
+    let imports = Parser::new(0).parse_all(bytes).map_while(Result::ok).filter_map(|payload| match payload {
+        Payload::ImportSection(imports) => Some(imports),
+        _ => None,
+    });
+    let is_wasip1 = |name: &str| name == "wasi_snapshot_preview1" || name == "wasi_unstable";
+    match imports.flat_map(SectionLimited::into_imports).flatten().any(|import| is_wasip1(import.module)) {
+        true => {
+            "a core module for wasip1, not a component; compile it for wasm32-wasip2, or make a component of it with \
+             `wasm-tools component new FILE --adapt wasi_snapshot_preview1.command.wasm`"
+        }
+        false => "a core module, not a component; build it with `isx build`",
+    }
+}
+
 fn malformed(error: &dyn std::fmt::Display) -> Error {
     Error::new(Code::Malformed, format!("the program does not compile: {error}"))
 }
@@ -219,7 +234,10 @@ mod tests {
         };
         refused(b"", "not WebAssembly");
         refused(b"#!/bin/sh\n", "not WebAssembly");
-        refused(b"\0asm\x01\0\0\0", "a core module");
+        refused(b"\0asm\x01\0\0\0", "a core module, not a component; build it with `isx build`");
+        // One type, and one import of it.
+        let wasip1 = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x1c\x01\x16wasi_snapshot_preview1\x01f\0\0";
+        refused(wasip1, "compile it for wasm32-wasip2");
         refused(b"\0asm\x0d\0\x01\0", "exports no `wasi:cli/run`");
         refused(b"\0asm\x0d\0\x01\0\x07\xff\xff\xff\xff\x0f", "does not compile");
     }

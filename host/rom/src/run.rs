@@ -4,38 +4,57 @@ use crate::bindings::isx::host::{objects, start};
 use crate::handles::{Exit, Held};
 use crate::limits::HANDLES_MAX;
 use crate::narrow::{Grant, Narrowed};
+use crate::output::{Output, Watch};
 use crate::program::{Program, Programs, Run};
 use crate::state::State;
+use futures::future::{Either, select};
 use isx_iface::ObjectRef;
 use isx_row::{Code, Error};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::pin::pin;
 use wasmtime::Store;
 use wasmtime::component::{Linker, ResourceTableError};
-use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder};
 
-/// A folder that a program may use.
-#[derive(Clone, Debug)]
+/// The exit code of a program that wrote what nobody can read any more: as shells say it of a command that SIGPIPE ended.
+pub const READER_GONE: u8 = 128 + 13;
+
+/// What a program may do in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read and change what is there.
+    ReadWrite,
+    /// Read what is there.
+    ReadOnly,
+}
+
+/// A folder that a program may use: what is in it, and nothing that links or `..` lead to outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preopen {
     /// The folder on this machine.
     pub host: PathBuf,
     /// Its name in the program.
     pub guest: String,
+    /// What it is there for.
+    pub access: Access,
 }
 
 /// Where standard input and output go.
-#[derive(Clone, Debug)]
 pub enum Streams {
     /// This process's own.
     Inherited,
-    /// Given bytes in, pipes out.
+    /// Given bytes in, and out to whatever takes them.
     Piped {
         /// Standard input.
         stdin: Vec<u8>,
         /// Standard output.
-        stdout: MemoryOutputPipe,
+        stdout: Box<dyn Write + Send>,
         /// Standard error.
-        stderr: MemoryOutputPipe,
+        stderr: Box<dyn Write + Send>,
     },
 }
 
@@ -56,17 +75,46 @@ pub struct Given {
 }
 
 impl Programs {
-    /// Runs a program to its end and returns its exit code.
+    /// Runs a program to its end and returns its exit code, [`READER_GONE`] when it wrote what nobody reads. What it wrote
+    /// is written by then.
     ///
     /// # Errors
-    /// `trap` when it trapped; `limit` when it opened more handles than it may hold; `missing_right` for a folder that can not be opened; `malformed` when it wants an import
-    /// that does not exist.
+    /// `trap` when it trapped; `limit` when it opened more handles than it may hold; `not_found` for a folder that can not be
+    /// opened; `malformed` when it wants an import that does not exist.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the program.
+    /// Dropping the future ends the program and abandons its calls.
     pub async fn run(&self, program: &Program, given: Given) -> Result<u8, Error> {
-        let wasi = wasi(&given)?;
-        let host = Narrowed::host(given.host, given.grant);
+        let Given { host, grant, arguments, environment, preopens, streams } = given;
+        let mut builder = WasiCtxBuilder::new();
+        builder.args(&arguments).envs(&environment);
+        let outputs = connect(&mut builder, streams)
+            .map_err(|error| Error::new(Code::Fatal, format!("no standard output for the program: {error}")))?;
+        for Preopen { host, guest, access } in &preopens {
+            let permitted = match access {
+                Access::ReadWrite => FsPerms::ReadWrite,
+                Access::ReadOnly => FsPerms::ReadOnly,
+            };
+            let opened = builder.preopened_dir(host, guest, permitted);
+            opened.map_err(|error| Error::new(Code::NotFound, format!("the folder {}: {error}", host.display())))?;
+        }
+        let ended = {
+            let [stdout, stderr] = &outputs;
+            let (stdout, stderr) = (pin!(stdout.unread()), pin!(stderr.unread()));
+            let running = pin!(self.run_within(program, Narrowed::host(host, grant), builder.build()));
+            // The reader first: the program is not to say that it can not write.
+            match select(select(stdout, stderr), running).await {
+                Either::Left(_) => Ok(READER_GONE),
+                Either::Right((ended, _)) => ended,
+            }
+        };
+        for output in &outputs {
+            output.drained().await;
+        }
+        ended
+    }
+
+    async fn run_within(&self, program: &Program, host: ObjectRef, wasi: WasiCtx) -> Result<u8, Error> {
         let mut store = Store::new(&self.engine, State::new(host, wasi));
         store.limiter(|state| &mut state.limits);
         store.set_epoch_deadline(1);
@@ -108,23 +156,25 @@ impl Programs {
     }
 }
 
-/// WASI with the given arguments, environment, folders and streams; no network, nothing inherited.
-fn wasi(given: &Given) -> Result<WasiCtx, Error> {
-    let mut builder = WasiCtxBuilder::new();
-    builder.args(&given.arguments).envs(&given.environment);
-    match &given.streams {
+/// Gives the program its streams.
+fn connect(builder: &mut WasiCtxBuilder, streams: Streams) -> io::Result<[Watch; 2]> {
+    let ((stdout, stdout_watch), (stderr, stderr_watch)) = match streams {
         Streams::Inherited => {
-            builder.inherit_stdio();
+            builder.inherit_stdin();
+            (inherited(&io::stdout())?, inherited(&io::stderr())?)
         }
         Streams::Piped { stdin, stdout, stderr } => {
-            builder.stdin(MemoryInputPipe::new(stdin.clone())).stdout(stdout.clone()).stderr(stderr.clone());
+            builder.stdin(MemoryInputPipe::new(stdin));
+            (Output::new(stdout, false)?, Output::new(stderr, false)?)
         }
-    }
-    for Preopen { host, guest } in &given.preopens {
-        let opened = builder.preopened_dir(host, guest, FsPerms::ReadWrite);
-        opened.map_err(|error| Error::new(Code::NotFound, format!("the folder {}: {error}", host.display())))?;
-    }
-    Ok(builder.build())
+    };
+    builder.stdout(stdout).stderr(stderr);
+    Ok([stdout_watch, stderr_watch])
+}
+
+/// An output of this process, by a way of its own: a thread that waits for the reader holds no lock of ours.
+fn inherited(stream: &(impl AsFd + IsTerminal)) -> io::Result<(Output, Watch)> {
+    Output::new(File::from(stream.as_fd().try_clone_to_owned()?), stream.is_terminal())
 }
 
 /// What the end of a program means that did not return.

@@ -9,10 +9,15 @@
 //!     …
 //! }
 //! ```
+//!
+//! A ROM has one thread and as many futures as it likes: calls go on while others are awaited, those of the crate `futures`
+//! join and select them, and to drop one is to cancel it. What blocks, as reading with the standard library does, holds up
+//! all of them: [`sleep`], [`stdin()`] and [`stdout()`] do not.
 
 pub mod bindings;
 mod object;
 mod session;
+mod streams;
 
 pub use bindings::export_rom;
 pub use isx_iface as iface;
@@ -20,8 +25,11 @@ pub use isx_iface::host::HostStub as Host;
 pub use isx_row::{Code, Error};
 pub use object::call;
 pub use session::session;
+pub use streams::{Stdin, Stdout, stdin, stdout};
 
+use futures::future::{Either, select};
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +53,20 @@ pub async fn run<F: Future<Output = Result>>(main: impl FnOnce(Host) -> F) -> co
 /// Dropping the future forgets the timer.
 pub async fn sleep(time: Duration) {
     bindings::isx::host::start::sleep(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).await;
+}
+
+/// Waits for a future, but no longer than this.
+///
+/// # Errors
+/// `deadline` when the time is over: the future is dropped, and with it a call is abandoned.
+///
+/// # Cancel safety
+/// Dropping it drops the future.
+pub async fn timeout<T>(time: Duration, future: impl Future<Output = T>) -> Result<T> {
+    match select(pin!(future), pin!(sleep(time))).await {
+        Either::Left((value, _)) => Ok(value),
+        Either::Right(_) => Err(Error::new(Code::Deadline, format!("it was not done within {time:?}"))),
+    }
 }
 
 /// Ends the ROM with this exit code; nothing after it runs.
