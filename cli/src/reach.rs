@@ -8,13 +8,11 @@ use crate::{executor, places};
 use anyhow::{Context, Result};
 use isx_client::{Client, Dial, Ports, Target};
 use isx_iface::HostStub;
-use isx_node::real::{SystemClock, SystemEntropy, Threads};
 use isx_node::{Config, Node, StartError};
 use isx_row::{Code, Error};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Whether a command brings a node along when there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,17 +134,14 @@ impl Reached {
 
 /// A client of the node that is named, or of one of this user's; connected.
 async fn client(global: &Global, named: Option<Named>) -> Result<Client> {
-    let handle = tokio::runtime::Handle::current();
-    let clock = Arc::new(SystemClock::start(handle.clone()));
-    let ports =
-        Ports { clock: clock.clone(), entropy: Arc::new(SystemEntropy), spawn: Arc::new(Threads::new(handle, 0)) };
+    let ports = Ports::here();
     let key = match named.as_ref().and_then(|named| named.identity.as_ref()) {
         Some(file) => places::key(file)?,
         None => places::user_key(global)?,
     };
     let dial = named.as_ref().map(|named| named.dial.clone());
     let find = move || target(dial.as_deref());
-    let dial = Dial::new(key, clock, Box::new(find)).await?;
+    let dial = Dial::new(key, ports.clock.clone(), Box::new(find)).await?;
     let client = Client::connected(Box::new(dial), ports, global.within).await;
     client.with_context(|| match &named {
         Some(Named { dial, by, .. }) => format!("no node answers at {dial}, said by {by}"),

@@ -9,6 +9,9 @@
 //! of one place and drops what finds it full, opens one stream at a time, and keeps a sender for every connection
 //! that ever was.
 //!
+//! With the network come the machine's forms of the other ports that nodes and clients have in common: [`SystemClock`] and
+//! [`SystemEntropy`].
+//!
 //! Knows nothing of capnp, raft, and what streams carry.
 //!
 //! # Invariants
@@ -44,6 +47,8 @@
 //! ```
 
 mod behaviour;
+mod clock;
+mod entropy;
 mod handler;
 mod identity;
 pub mod limits;
@@ -51,6 +56,8 @@ mod registry;
 mod swarm;
 mod thread;
 
+pub use clock::SystemClock;
+pub use entropy::SystemEntropy;
 pub use identity::{Key, PeerTextError, peer_of_text, peer_text};
 pub use swarm::{Config, Libp2p, StartError};
 pub use thread::thread;

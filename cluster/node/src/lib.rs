@@ -17,6 +17,9 @@
 //! - What calls cost is what their callers count: `accounts::tests`, `tests/operate.rs` of the command line.
 //! - A session that nobody holds any more ends, whoever restarted meanwhile (`vat::sessions` in isx-sim).
 //! - Callers without the owner's rights see public members only (`tests/node.rs`).
+//!
+//! # Example
+//! A program brings a node along, and another reaches it over the network: see [`Node::dev`] and `isx_client::dial`.
 
 mod accounts;
 mod anchor;

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 /// What a node is started with.
@@ -41,6 +42,22 @@ pub struct Config {
     pub exec: isx_exec::Ports,
 }
 
+impl Config {
+    /// A node for development and tests: on loopback wherever there is room, without HTTP, for nobody but its owner; modules
+    /// are compiled in this process.
+    pub fn dev(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            alias: "dev".into(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            http: None,
+            public: false,
+            history: None,
+            exec: isx_exec::Ports::here(),
+        }
+    }
+}
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -59,6 +76,9 @@ pub enum StartError {
     /// A part refused, and says why.
     #[error(transparent)]
     Refused(#[from] Error),
+    /// No temporary folder for its state.
+    #[error("no temporary folder for the node: {0}")]
+    Temporary(std::io::Error),
     /// No thread for the node's tasks.
     #[error("no thread for the node: {0}")]
     Thread(std::io::Error),
@@ -75,6 +95,8 @@ impl StartError {
             Self::Serve(error) => error.code(),
             Self::Refused(error) => error.code,
             Self::Thread(_) => Code::Busy,
+            Self::Temporary(error) if error.kind() == std::io::ErrorKind::StorageFull => Code::Busy,
+            Self::Temporary(_) => Code::Fatal,
         }
     }
 }
@@ -89,6 +111,8 @@ pub struct Node {
     peer_text: String,
     secret: [u8; 32],
     state: StateFolder,
+    /// Removed last, with everything in it.
+    _temporary: Option<TempDir>,
 }
 
 /// The thread of a node's network, connections and tasks. A call goes from its socket to the log and back without leaving
@@ -123,6 +147,39 @@ impl Drop for Thread {
 }
 
 impl Node {
+    /// An embedded node of its own, for tests and programs: with its state in a temporary folder, which goes when the node
+    /// does. For one that stays, [`Node::start`] with [`Config::dev`] of a folder.
+    ///
+    /// ```
+    /// use isx_iface::{Anchor, Host};
+    /// use isx_node::Node;
+    /// use isx_row::Bytes;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    /// # runtime.block_on(async {
+    /// let node = Node::dev().await?;
+    /// let motd = node.host().walk("/self".into()).await?.make("motd".into()).await?;
+    /// motd.set(Some(Bytes(b"hello".to_vec()))).await?;
+    /// let found = node.host().walk("/dev/motd".into()).await?.get().await?;
+    /// assert_eq!(found, Some(Bytes(b"hello".to_vec())));
+    /// # drop(motd);
+    /// node.stop().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was started.
+    pub async fn dev() -> Result<Self, StartError> {
+        let folder = tempfile::Builder::new().prefix("isx-dev-").tempdir().map_err(StartError::Temporary)?;
+        let node = Self::start(Config::dev(folder.path())).await?;
+        Ok(Self { _temporary: Some(folder), ..node })
+    }
+
     /// Starts a node, whose timers run on the present tokio runtime and the rest on threads of its own. It answers callers
     /// when this returns.
     ///
@@ -182,7 +239,7 @@ impl Node {
         operation.serves(&serving.shared);
         let peer_text = peer_text(peer);
         tracing::info!(peer = %peer_text, state = %state.path().display(), "the node answers");
-        Ok(Self { gateway, _thread: thread, serving, peer_text, secret, state })
+        Ok(Self { gateway, _thread: thread, serving, peer_text, secret, state, _temporary: None })
     }
 
     /// Its peer id in libp2p's text form.

@@ -1,27 +1,10 @@
 //! The ports of a real machine: files, the kernel's clocks and randomness, tokio tasks and lane threads.
 
-mod clock;
 mod disk;
 mod measured;
 mod spawn;
 
-pub use clock::SystemClock;
 pub use disk::Folder;
+pub use isx_net::{SystemClock, SystemEntropy};
 pub(crate) use measured::Meter;
 pub use spawn::Threads;
-
-use isx_port::Entropy;
-
-/// The kernel's randomness.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn fill(&self, into: &mut [u8]) {
-        // The kernel's pool can not fail once the machine has booted; a node without randomness must not go on.
-        if let Err(error) = getrandom::fill(into) {
-            tracing::error!(%error, "the kernel gave no randomness");
-            std::process::abort();
-        }
-    }
-}

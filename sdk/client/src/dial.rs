@@ -1,14 +1,17 @@
 //! Dialling a node over libp2p.
 
-use crate::limits::DIAL_WITHIN;
-use crate::link::Connect;
+use crate::Client;
+use crate::limits::{CALL_WITHIN, DIAL_WITHIN};
+use crate::link::{Connect, Ports};
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use isx_iface::{Login, LoginStub, ObjectRef};
 use isx_net::{Config, Key, Libp2p};
-use isx_port::{Clock, Net};
+use isx_port::{Clock, Job, Lane, Net, Spawn, Task};
 use isx_row::{Bytes, Code, Error};
 use isx_vat::{PROTOCOL, Vats, vats};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
 /// Where a node is, and what admits us.
 #[derive(Clone)]
@@ -17,6 +20,61 @@ pub struct Target {
     pub addresses: Vec<String>,
     /// Gives the owner's root; without it the key alone must admit us.
     pub secret: Option<Vec<u8>>,
+}
+
+/// Dials a node in one call, with the user's key. The client finds the node again where it is, whenever the connection breaks.
+///
+/// ```
+/// use isx_client::Target;
+/// use isx_iface::{Anchor, Host, HostStub};
+///
+/// # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// // A node of this program, for a program without one; any address of any node does.
+/// let node = isx_node::Node::dev().await?;
+/// let target = Target { addresses: node.addresses().to_vec(), secret: Some(node.secret().to_vec()) };
+/// let client = isx_client::dial(target, [7; 32]).await?;
+///
+/// let host = HostStub(client.host());
+/// assert!(host.whoami().await?.owner);
+/// host.walk("/self".into()).await?.make("seen".into()).await?;
+/// assert!(node.host().walk("/self/seen".into()).await.is_ok());
+/// # drop((host, client));
+/// node.stop().await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`Client::connected`] and [`Dial::new`].
+///
+/// # Panics
+/// Outside of a tokio runtime.
+///
+/// # Cancel safety
+/// Dropping the future abandons the connection.
+pub async fn dial(target: Target, key: [u8; 32]) -> Result<Client, Error> {
+    let ports = Ports::here();
+    let dial = Dial::new(key, ports.clock.clone(), Box::new(move || Ok(target.clone()))).await?;
+    Client::connected(Box::new(dial), ports, CALL_WITHIN).await
+}
+
+/// Tasks of a client, on a runtime. It has no lanes: its work does not block.
+pub(crate) struct Tasks(pub(crate) Handle);
+
+impl Spawn for Tasks {
+    fn spawn(&self, _name: &'static str, task: Task) {
+        self.0.spawn(task);
+    }
+
+    fn run(&self, _lane: Lane, job: Job) -> BoxFuture<'static, ()> {
+        let running = self.0.spawn_blocking(job);
+        Box::pin(async move {
+            // A job that panicked is as done as it will be.
+            let _ = running.await;
+        })
+    }
 }
 
 /// Finds the node: asked at each connection, so that a node that was started again is found where it is now.

@@ -11,6 +11,8 @@
 //!
 //! Calls in flight on one reference coalesce into batches; a full session window makes callers wait.
 //!
+//! [`dial`](fn@dial) does it in one call; a [`Client`] over a [`Dial`] of one's own finds its node otherwise.
+//!
 //! Knows nothing of wasmtime, files, configuration or the command line.
 //!
 //! # Invariants
@@ -31,7 +33,7 @@ mod reference;
 mod session;
 
 #[cfg(feature = "dial")]
-pub use dial::{Dial, Find, Target};
+pub use dial::{Dial, Find, Target, dial};
 pub use link::{Connect, Ports};
 #[cfg(feature = "planted")]
 pub use planted::Bug;

@@ -33,6 +33,22 @@ pub struct Ports {
     pub spawn: Arc<dyn Spawn>,
 }
 
+#[cfg(feature = "dial")]
+impl Ports {
+    /// Those of this machine: tasks and timers run on the present tokio runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn here() -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        Self {
+            clock: Arc::new(isx_net::SystemClock::start(runtime.clone())),
+            entropy: Arc::new(isx_net::SystemEntropy),
+            spawn: Arc::new(crate::dial::Tasks(runtime)),
+        }
+    }
+}
+
 /// Counts the connections of a link; what was obtained over an earlier one is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Generation(pub(crate) u64);
