@@ -11,7 +11,7 @@ examples! {
     RUN: "isx run -A rom.wasm",
         "isx run rom.wasm --allow host.walk=/self/chat --allow chat -- ada grace",
         "isx run talk",
-        "isx run --dir ./data::/data:ro --env LANG=C --no-dial tool.wasm < in > out",
+        "isx run --dir ./data::/data:ro --env LANG=C --no-dial tool.wasm",
         "isx run --deadline 5m -A rom.wasm",
         "isx run --forget rom.wasm";
     NEW: "isx new greeter", "isx new greeter --template app", "isx new ./work/bot -t rom --name bot";

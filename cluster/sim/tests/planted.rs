@@ -58,22 +58,24 @@ fn every_planted_bug_is_caught() {
         ReadWithoutIndex: linearizable, seed 1
         SnapshotUnsynced: panic, seed 1
         PurgeAhead: panic, seed 1
-        InstallKeepsState: agreement, seed 1
+        InstallKeepsState: agreement, seed 2
         InstallNotKept: past, seed 3
         InstallHidesGap: ring, seed 2
-        TruncateForgotten: node, seed 6
+        TruncateForgotten: node, seed 4
         MembersForgotten: timers, seed 4
-        TimeFromWall: agreement, seed 8
-        TimerGivenUp: timers, seed 4
+        TimeFromWall: agreement, seed 9
+        TimerGivenUp: timers, seed 1
         BaseOffByOne: past, seed 1
         Machine(RunAgain): exactly once, seed 1
-        Machine(DoneBelowOffByOne): ring, seed 1
-        Machine(SessionsNotRestored): past, seed 1
+        Machine(DoneBelowOffByOne): exactly once, seed 4
+        Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 2
         Machine(StampedBefore): agreement, seed 1
-        Machine(BatchSorted): batches, seed 1
-        Machine(MissedForgotten): timers, seed 1
-        Machine(DeliveredTwice): post, seed 4
+        Machine(BatchSorted): past, seed 1
+        Machine(MissedForgotten): timers, seed 2
+        Machine(DeliveredTwice): post, seed 16
+        Machine(ConditionIgnored): conditions, seed 1
+        Machine(RowLeftBehind): batches, seed 1
         Log(AckBeforeSync): durable, seed 1"#]]
     .assert_eq(&table.join("\n"));
 }

@@ -3,7 +3,7 @@
 use isx_row::ContentHash;
 
 /// The schema that `object.cgr` was made from.
-const MADE_FROM: &str = "01b61d229a64ac027dcacac8bcc901ea94ab6672acf869e8e0f60f39b2e619d487";
+const MADE_FROM: &str = "01342782defeafbde9b937d76b36bc5de7db710a439210ed03024100354a5f7088";
 
 #[test]
 fn the_request_was_made_from_the_schema() {
