@@ -130,10 +130,10 @@ fn needed(group: &Group, request: &Request) -> Option<ContentHash> {
             }
             Content::Tree(_) => None,
         },
-        Request::Migrate { mount, .. } => match &group.mount(mount)?.moving {
-            Moving::Waits { candidate } => group.mount(candidate).map(|candidate| candidate.module.code),
-            _ => None,
-        },
+        Request::Migrate { mount, .. } => {
+            let mount = group.mount(mount).filter(|mount| mount.moving.is_waiting())?;
+            group.mount(&mount.candidate_id()).map(|candidate| candidate.module.code)
+        }
         Request::Upgrade { mount, module, .. } => {
             group.mount(mount).filter(|mount| mount.module != *module).map(|_| module.code)
         }
@@ -210,11 +210,19 @@ impl<'a> Run<'a> {
     }
 
     fn mounts(&mut self, group: &mut MountsGroup, place: Place, request: &Request) -> Result<Outcome, Hold> {
-        // A candidate is no mount to anybody but the one whose rows move there.
-        if let Some(id) = request.mount()
-            && group.mounts.get(id).is_some_and(|slot| slot.mount.moving.is_candidate())
-        {
-            return Ok(no_mount());
+        if let Some(slot) = request.mount().and_then(|id| group.mounts.get(id)) {
+            match request {
+                // It is no mount to anybody but the one whose rows move there.
+                _ if slot.mount.moving.is_candidate() => return Ok(no_mount()),
+                _ if !slot.mount.moving.is_waiting() => {}
+                // What is set off waits as calls do.
+                Request::Fire { .. } => return Ok(Outcome::Done),
+                Request::Connect { .. }
+                | Request::Disconnect { .. }
+                | Request::Deliver { .. }
+                | Request::Settle { .. } => return Ok(Outcome::Refused(Moving::busy())),
+                _ => {}
+            }
         }
         Ok(match request {
             Request::CreateMount { mount, incarnation, module, creator } => {

@@ -206,8 +206,7 @@ impl MountsGroup {
 
     /// The candidate to which the rows of a mount move, how many have, and how many there are.
     pub(crate) fn migration(&self, mount: &Mount) -> Option<(&Arc<Mount>, u64, u64)> {
-        let Moving::Waits { candidate } = &mount.moving else { return None };
-        let candidate = &self.mounts.get(candidate)?.mount;
+        let candidate = &self.mounts.get(&mount.candidate_id()).filter(|_| mount.moving.is_waiting())?.mount;
         let Moving::Candidate { moved, .. } = &candidate.moving else { return None };
         let moves = mount.database.moves(candidate.database.schema()).unwrap_or_default();
         Some((candidate, *moved, mount.rows_of(&moves)))
@@ -270,7 +269,8 @@ impl MountsGroup {
         if self.tombstones.len() >= TOMBSTONES_MAX {
             return Outcome::refused(Code::Busy, format!("over TOMBSTONES_MAX = {TOMBSTONES_MAX}"));
         }
-        if let Some(Moving::Waits { candidate }) = self.mounts.get(&id).map(|slot| slot.mount.moving.clone()) {
+        if let Some(candidate) = self.mounts.get(&id).map(|slot| slot.mount.candidate_id()) {
+            // There is one while its rows move.
             self.take(&candidate);
         }
         self.take(&id);

@@ -161,12 +161,12 @@ impl Mount {
 
     /// Whether it has messages that are to be delivered now.
     pub(crate) fn is_sending(&self) -> bool {
-        self.database.outbox_len() > 0 && !self.moving.is_waiting() && !self.moving.is_candidate()
+        self.database.outbox_len() > 0 && self.moving.is_at_rest()
     }
 
     /// When the first of its schedules and rows that become due runs.
     pub(crate) fn next_timer(&self) -> Option<Time> {
-        if self.moving.is_waiting() || self.moving.is_candidate() {
+        if !self.moving.is_at_rest() {
             return None;
         }
         self.timetable.next(&self.timers, &self.database)

@@ -15,11 +15,10 @@ pub(crate) enum Moving {
     /// Nothing.
     #[default]
     No,
-    /// Its rows move to the candidate; its calls wait.
-    Waits { candidate: MountId },
+    /// Its rows move to the candidate, [`Mount::candidate_id`]; its calls wait.
+    Waits,
     /// It is the candidate.
     Candidate {
-        of: MountId,
         /// Rows that have moved.
         moved: u64,
         /// The table they move from, by its place among those that move.
@@ -39,12 +38,17 @@ pub(crate) enum Moving {
 impl Moving {
     /// Whether calls have to wait.
     pub(crate) fn is_waiting(&self) -> bool {
-        matches!(self, Self::Waits { .. })
+        matches!(self, Self::Waits)
     }
 
     /// Whether it is a mount of its own, that may be reached.
     pub(crate) fn is_candidate(&self) -> bool {
         matches!(self, Self::Candidate { .. })
+    }
+
+    /// Whether nothing moves, to it or from it.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self, Self::No | Self::Failed { .. })
     }
 
     /// What calls are refused with that have to wait.
@@ -78,13 +82,9 @@ impl Wire for Moving {
     fn put(&self, out: &mut Vec<u8>) {
         match self {
             Self::No => out.push(0),
-            Self::Waits { candidate } => {
-                out.push(1);
-                candidate.put(out);
-            }
-            Self::Candidate { of, moved, table, after } => {
+            Self::Waits => out.push(1),
+            Self::Candidate { moved, table, after } => {
                 out.push(2);
-                of.put(out);
                 moved.put(out);
                 table.put(out);
                 out.push(u8::from(after.is_some()));
@@ -103,9 +103,8 @@ impl Wire for Moving {
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(match u8::take(reader)? {
             0 => Self::No,
-            1 => Self::Waits { candidate: Wire::take(reader)? },
+            1 => Self::Waits,
             2 => Self::Candidate {
-                of: Wire::take(reader)?,
                 moved: Wire::take(reader)?,
                 table: Wire::take(reader)?,
                 after: match bool::take(reader)? {

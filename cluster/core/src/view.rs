@@ -139,7 +139,7 @@ impl View {
         let mount = &group.mounts.get(id)?.mount;
         match &mount.moving {
             Moving::No | Moving::Candidate { .. } => None,
-            Moving::Waits { .. } => {
+            Moving::Waits => {
                 let (candidate, moved, rows) = group.migration(mount)?;
                 Some(Migration::Moving { code: candidate.module.code, moved, rows })
             }

@@ -1,7 +1,7 @@
 //! What a leader has to carry on with: messages between mounts, and rows that move to a new module.
 //!
-//! It delivers what waits in the outboxes of its mounts, in order, and settles what
-//! was answered. What is lost on the way, or done twice, is done again and changes nothing.
+//! It delivers what waits in the outboxes of its mounts, in order, and settles what was answered. What is lost on the way, or
+//! done twice, is done again and changes nothing.
 //!
 //! Each pair of mounts has a turn of its own: one that does not take its messages is tried again after a pause, with one of
 //! them, and keeps no other waiting.

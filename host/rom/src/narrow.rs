@@ -171,6 +171,11 @@ mod tests {
         }
     }
 
+    fn call(method: &str, payload: Vec<u8>) -> Call {
+        let (objects, conditions, delivery) = (vec![], vec![], Default::default());
+        Call { method: method.into(), signature: Signature::ANY, payload, objects, conditions, delivery }
+    }
+
     fn rules(rules: &[&str]) -> Vec<Rule> {
         rules.iter().map(|rule| Rule::parse(rule).unwrap()).collect()
     }
@@ -202,14 +207,7 @@ mod tests {
         let anchor = block_on(host.walk("/self/a/x".into())).unwrap();
         refused(block_on(anchor.remove("y".into())));
         refused(block_on(anchor.watch()).map(drop));
-        let call = Call {
-            method: "get".into(),
-            signature: Signature::ANY,
-            payload: vec![],
-            objects: vec![],
-            conditions: vec![],
-            delivery: Default::default(),
-        };
+        let call = call("get", vec![]);
         assert!(block_on(anchor.0.call(call)).is_ok());
         assert_eq!(*reached.lock().unwrap(), ["walk", "get"]);
     }
@@ -220,14 +218,7 @@ mod tests {
         let get = |table: &str| {
             let row = RowKey { table: table.into(), signature: Signature::ANY, key: Bytes(vec![]) };
             let anchor = block_on(host.walk("/self/a".into())).unwrap();
-            let call = Call {
-                method: "get".into(),
-                signature: Signature::ANY,
-                payload: vec![],
-                objects: vec![],
-                conditions: vec![],
-                delivery: Default::default(),
-            };
+            let call = call("get", vec![]);
             block_on(isx_iface::when(anchor.0, vec![Condition::Absent(row)]).call(call)).map(drop)
         };
         assert_eq!(get("secret").unwrap_err().code, Code::Missing);
@@ -238,14 +229,7 @@ mod tests {
     #[test]
     fn arguments_that_are_no_name_are_refused_here() {
         let (host, reached) = host(&["host"], Allowed::Everything);
-        let call = Call {
-            method: "walk".into(),
-            signature: Signature::ANY,
-            payload: vec![0; 3],
-            objects: vec![],
-            conditions: vec![],
-            delivery: Default::default(),
-        };
+        let call = call("walk", vec![0; 3]);
         assert_eq!(block_on(host.0.call(call)).err().unwrap().code, Code::BadArguments);
         assert!(reached.lock().unwrap().is_empty());
     }

@@ -65,7 +65,7 @@ impl Database {
     }
 
     /// A database under a new schema to which these moves are to be made: the tables that move are empty in it, all others as
-    /// here. What is written to it before [`Database::moved`] is written as given: no column is stamped.
+    /// here. What is written to it before [`Database::set_moving`] is written as given: no column is stamped.
     ///
     /// # Errors
     /// Whatever [`Database::new`] refuses.
@@ -79,7 +79,7 @@ impl Database {
     }
 
     /// The same database when every row has been moved, or is still to be.
-    pub fn moved(&mut self, is_moving: bool) {
+    pub fn set_moving(&mut self, is_moving: bool) {
         self.is_moving = is_moving;
     }
 

@@ -147,9 +147,6 @@ impl Run<'_> {
     /// goes. Why it failed is in the mount's log.
     pub(super) fn fire(&mut self, group: &mut MountsGroup, place: Place, id: &MountId) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
-        if slot.mount.moving.is_waiting() {
-            return Ok(Outcome::Done);
-        }
         let Mount { timetable, timers, database, .. } = &*slot.mount;
         let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time, self.planted) else {
             return Ok(Outcome::Done);
@@ -183,9 +180,6 @@ impl Run<'_> {
         (session, principal): (SessionId, Principal),
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
-        if slot.mount.moving.is_waiting() {
-            return Ok(Outcome::Refused(Moving::busy()));
-        }
         if let Err(error) = slot.mount.check_connect(session, &principal, self.time) {
             return Ok(Outcome::Refused(error));
         }
@@ -217,9 +211,6 @@ impl Run<'_> {
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
         let Some(connected) = slot.mount.presence.get(session) else { return Ok(Outcome::Done) };
-        if slot.mount.moving.is_waiting() {
-            return Ok(Outcome::Refused(Moving::busy()));
-        }
         let mount = Arc::make_mut(&mut slot.mount);
         let schema = Arc::clone(mount.database.schema());
         if let Some((name, _)) = hook_on(&schema, &Hook::Disconnect).filter(|_| !connected.leaving) {

@@ -37,13 +37,13 @@ impl Run<'_> {
         database.set_limits(module.limits);
         let candidate = mount.candidate_id();
         group.check_moving()?;
-        let moving = Moving::Candidate { of: mount.id, moved: 0, table: 0, after: None };
+        let moving = Moving::Candidate { moved: 0, table: 0, after: None };
         let made = Mount {
             database,
             moving,
             ..Mount::new(candidate, mount.incarnation, Arc::clone(module), mount.creator, mount.changed)?
         };
-        group.put(Mount { moving: Moving::Waits { candidate }, ..mount.clone() });
+        group.put(Mount { moving: Moving::Waits, ..mount.clone() });
         group.put(made);
         Ok(Outcome::Migrating { moved: 0, rows: mount.rows_of(moves) })
     }
@@ -58,15 +58,15 @@ impl Run<'_> {
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get(id) else { return Ok(no_mount()) };
         let mount = Arc::clone(&slot.mount);
-        let Moving::Waits { candidate } = &mount.moving else {
+        if !mount.moving.is_waiting() {
             return Ok(Outcome::refused(Code::Conflict, "no rows of the mount move"));
-        };
-        let Some(slot) = group.mounts.get(candidate) else {
+        }
+        let Some(slot) = group.mounts.get(&mount.candidate_id()) else {
             let error = Error::new(Code::Fatal, "where its rows move to is not there");
             return Ok(self.give_up(group, &mount, &mount, &Outcome::Refused(error)));
         };
         let mut candidate = Mount::clone(&slot.mount);
-        let Moving::Candidate { moved, table, after, .. } = candidate.moving.clone() else {
+        let Moving::Candidate { moved, table, after } = candidate.moving.clone() else {
             return Ok(Outcome::refused(Code::Conflict, "no rows of the mount move"));
         };
         let moves = mount.database.moves(candidate.database.schema());
@@ -100,7 +100,7 @@ impl Run<'_> {
             true => (table.saturating_add(1), None),
             false => (table, last.or(after)),
         };
-        candidate.moving = Moving::Candidate { of: *id, moved, table, after };
+        candidate.moving = Moving::Candidate { moved, table, after };
         group.put(candidate);
         Ok(Outcome::Migrating { moved, rows })
     }
@@ -228,7 +228,7 @@ impl Run<'_> {
     ) -> Result<Outcome, Hold> {
         let module = Arc::clone(&candidate.module);
         let mut database: Database = candidate.database.clone();
-        database.moved(false);
+        database.set_moving(false);
         let mut upgraded = Mount { moving: Moving::No, ..Mount::clone(mount) };
         upgraded.take_module(module, database, self.time);
         // Changes from before are of other rows: who follows begins again.

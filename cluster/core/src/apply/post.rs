@@ -5,7 +5,6 @@ use crate::group::MountsGroup;
 use crate::inbox::Arrival;
 use crate::machine::Hold;
 use crate::mount::{Mount, outcome};
-use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::planted::Bug;
 use isx_anchors::wire::Wire;
@@ -35,9 +34,6 @@ impl Run<'_> {
             let gone = Outcome::refused(Code::Gone, "the mount was removed");
             return Ok(Outcome::Delivered(gone.to_wire()));
         };
-        if slot.mount.moving.is_waiting() {
-            return Ok(Outcome::Refused(Moving::busy()));
-        }
         let mount = Arc::make_mut(&mut slot.mount);
         let outcome = match mount.inbox.admit((from, incarnation), number, done_below) {
             Err(error) => Outcome::Refused(error),
@@ -79,9 +75,6 @@ impl Run<'_> {
         answer: &[u8],
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(&id) else { return Ok(no_mount()) };
-        if slot.mount.moving.is_waiting() {
-            return Ok(Outcome::Refused(Moving::busy()));
-        }
         let mount = Arc::make_mut(&mut slot.mount);
         let mut transaction = mount.database.begin();
         let message = match transaction.settle(&to, number) {

@@ -60,7 +60,7 @@ impl MountHead {
 impl MountParts {
     pub(super) fn into_mount(self, mut database: Database) -> Result<Mount, Error> {
         let Self { head, sessions, presence, inbox, ring } = self;
-        database.moved(head.moving.is_candidate());
+        database.set_moving(head.moving.is_candidate());
         let timetable = Timetable::new(&database);
         if !head.timers.fit(&timetable) {
             return Err(malformed("the schedules are not those of the module"));

@@ -108,7 +108,7 @@ fn moved(before: &Database, tables: Vec<Table>) -> Result<Database, isx_row::Err
             after.put_moved(before, one, &key)?;
         }
     }
-    after.moved(false);
+    after.set_moving(false);
     after.audit().map(|()| after)
 }
 
@@ -171,7 +171,7 @@ fn a_table_that_goes_leaves_the_ids_of_others() {
     assert_eq!(moves.len(), 1);
     assert_eq!(moves[0].hook, Some(("drops".into(), 1)));
     let mut after = before.moving_to(without, &moves).unwrap();
-    after.moved(false);
+    after.set_moving(false);
     after.audit().unwrap();
     assert_eq!((after.table("other"), after.table("counter"), after.usage().rows), (Some(TableId(1)), None, 1));
     // Its id goes to the next that comes, and snapshots know the place meanwhile.
