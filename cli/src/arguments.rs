@@ -111,11 +111,13 @@ pub enum Verb {
     /// Ask a query
     #[command(after_help = examples::QUERY)]
     Query(Query),
-    /// Rows of a table
+    /// Rows of a table or a view
     #[command(after_help = examples::ROWS)]
     Rows {
-        /// PATH:table; PATH may be a module of the project
+        /// PATH:table or PATH:view; PATH may be a module of the project
         target: String,
+        /// Of a view: its arguments, as for `isx query`
+        arguments: Vec<String>,
         /// At most this many rows
         #[arg(long, default_value_t = 1000)]
         limit: usize,
@@ -144,11 +146,13 @@ pub enum Verb {
     /// What a module logs
     #[command(after_help = examples::LOGS)]
     Logs(Logs),
-    /// Follow the changes of a table, or the value of an anchor
+    /// Follow the changes of a table or a view, or the value of an anchor
     #[command(after_help = examples::WATCH)]
     Watch {
-        /// PATH:table, or PATH, which may be a module of the project
+        /// PATH:table, PATH:view, or PATH, which may be a module of the project
         target: String,
+        /// Of a view: its arguments, as for `isx query`
+        arguments: Vec<String>,
         /// End after this many items
         #[arg(long)]
         count: Option<u64>,

@@ -1,21 +1,19 @@
-//! The verbs that use a mount: call, query, rows, watch PATH:table.
+//! The verbs that call a mount: `isx call` and `isx query`.
 
 use crate::arguments::Call as Arguments;
 use crate::conditions;
 use crate::dry_run::dry_run;
-use crate::json::{fields_name, members_to_json, to_json};
+use crate::json::{fields_name, to_json};
 use crate::moment::{Moment, administration};
 use crate::names::walk;
 use crate::show::Show;
 use crate::words;
 use anyhow::{Context, Result, bail};
-use futures::StreamExt;
 use isx_iface::module::describe;
-use isx_iface::table::{RowChange, follow};
 use isx_iface::{Anchor, HostStub, Module};
 use isx_iface::{Call, Delivery};
 use isx_row::codec::{decode_record, encode_record};
-use isx_row::schema::{Schema, Table};
+use isx_row::schema::{Query, Schema};
 use isx_row::{Bytes, Code, Error, Field, Signature, Type};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
@@ -161,6 +159,16 @@ fn function<'a>(schema: &'a Schema, path: &str, name: &str, kind: Kind) -> Resul
     }
 }
 
+/// The encoded arguments of a query.
+///
+/// # Errors
+/// `bad_arguments`, naming what it takes.
+pub fn payload_of(query: &Query, words: &[String]) -> Result<Vec<u8>> {
+    let Query { name, arguments, answer, error, .. } = query;
+    let function = Function { arguments, answer, error: error.as_ref(), signature: query.signature() };
+    payload(&function, name, words)
+}
+
 fn payload(function: &Function<'_>, name: &str, words: &[String]) -> Result<Vec<u8>> {
     if words.len() != function.arguments.len() {
         let text = format!("{name} takes ({}), got {} arguments", fields_name(function.arguments), words.len());
@@ -168,94 +176,4 @@ fn payload(function: &Function<'_>, name: &str, words: &[String]) -> Result<Vec<
     }
     let values = words::values(function.arguments, words, &mut std::io::stdin().lock())?;
     Ok(encode_record(0, function.arguments, &values)?)
-}
-
-/// A table of a mount's schema.
-///
-/// # Errors
-/// `not_found`, naming those that are there.
-pub fn table<'a>(schema: &'a Schema, path: &str, name: &str) -> Result<&'a Table> {
-    schema.table(name).ok_or_else(|| {
-        let names: Vec<&str> = schema.tables.iter().map(|table| table.name.as_str()).collect();
-        Error::new(Code::NotFound, format!("{path} has no table {name}; it has {}", names.join(", "))).into()
-    })
-}
-
-/// The columns of a table.
-pub fn fields(table: &Table) -> Vec<Field> {
-    table.columns.iter().map(|column| Field { name: column.name.clone(), ty: column.ty.clone() }).collect()
-}
-
-/// A row in JSON.
-///
-/// # Errors
-/// Of bytes that are no such row.
-pub fn row(fields: &[Field], bytes: &[u8]) -> Result<Json> {
-    let (_, values) = decode_record(fields, bytes)?;
-    Ok(members_to_json(fields, &values))
-}
-
-/// `isx rows`.
-pub async fn rows(
-    host: &HostStub,
-    (path, name): (&str, &str),
-    limit: usize,
-    at: Option<Moment>,
-    show: Show,
-) -> Result<()> {
-    let module = administration(host, path, at).await?;
-    let schema = Schema::decode(&describe(&module).await.with_context(|| path.to_string())?.schema.0)?;
-    let fields = fields(table(&schema, path, name)?);
-    let (mut records, mut after) = (Vec::new(), None);
-    while records.len() < limit {
-        let wanted = u32::try_from(limit - records.len()).unwrap_or(u32::MAX);
-        let page = module.rows(name.into(), after, wanted).await?;
-        for bytes in &page.rows {
-            records.push(row(&fields, &bytes.0)?);
-        }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-    }
-    let columns: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
-    show.table(&columns, &records)?;
-    if after.is_some() {
-        eprintln!("more rows follow; ask for them with --limit");
-    }
-    Ok(())
-}
-
-/// `isx watch PATH:table`.
-pub async fn watch(host: &HostStub, path: &str, name: &str, count: Option<u64>, show: Show) -> Result<()> {
-    let schema = schema(host, path).await?;
-    let fields = fields(table(&schema, path, name)?);
-    let object = walk(host, path).await?.object().await?;
-    let mut steps = follow(&object, name, None).await?;
-    let mut left = count.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(step) = steps.next().await else { break };
-        let step = step?;
-        for change in &step.changes {
-            let what = match change.what {
-                RowChange::Present => "row",
-                RowChange::Insert => "insert",
-                RowChange::Update => "update",
-                RowChange::Delete => "delete",
-            };
-            let of = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| row(&fields, &bytes.0)).transpose();
-            let (old, new) = (of(&change.old)?, of(&change.new)?);
-            let shown = new.as_ref().or(old.as_ref()).map(Json::to_string).unwrap_or_default();
-            let revision = step.revision;
-            show.one(
-                || format!("{revision} {what} {shown}"),
-                || json!({ "revision": revision.0.to_string(), "change": what, "old": old, "new": new }),
-            )?;
-            left -= 1;
-            if left == 0 {
-                break;
-            }
-        }
-    }
-    Ok(())
 }

@@ -3,8 +3,8 @@
 //! `revision=7`, `counter[apples]` (the row is there), `no counter[apples]` (it is not), `counter[apples].count=3`. A key of
 //! more columns has commas between them; keys and values are typed as arguments are.
 
-use crate::calls::table;
 use crate::keys::{key_fields, key_of};
+use crate::rows::table;
 use crate::words;
 use anyhow::Result;
 use isx_row::schema::Schema;

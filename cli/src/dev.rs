@@ -163,7 +163,7 @@ impl Session<'_> {
         let schema = isx_row::schema::Schema::decode(&description.schema.0)?;
         for table in &schema.tables {
             println!("{path}:{}", table.name);
-            crate::calls::rows(self.host, (path, &table.name), ROWS_SHOWN, None, self.show).await?;
+            crate::rows::rows(self.host, (path, &table.name), &[], ROWS_SHOWN, None, self.show).await?;
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! `isx call --dry-run`: what a call would do, told and not done.
 
-use crate::calls::{Function, fields, own_error, row, table};
+use crate::calls::{Function, own_error};
 use crate::json::to_json;
 use crate::names::walk;
+use crate::rows::{fields, row, table};
 use crate::show::{Show, cell};
 use anyhow::{Context, Result};
 use isx_iface::module::DryRun;

@@ -39,6 +39,7 @@ examples! {
         "isx query /self/tally total --at 12";
     ROWS: "isx rows chat:message",
         "isx rows /self/tally:counter --limit 10 --json",
+        "isx rows chat:room lobby",
         "isx rows chat:message --at 10m",
         "isx rows chat:message --at 2026-01-31T12:00:00Z";
     HISTORY: "isx history chat", "isx history /self/tally -n 10 --before 40 --json";
@@ -46,7 +47,7 @@ examples! {
     BLAME: "isx blame /self/tally:counter apples", "isx blame chat:message 17 --json";
     REPLAY: "isx replay chat", "isx replay /self/tally --to 12 --json";
     LOGS: "isx logs chat", "isx logs /self/chat -f --level warn", "isx logs chat -n 20";
-    WATCH: "isx watch chat:message", "isx watch /self/tally:counter --count 2", "isx watch /self/motd";
+    WATCH: "isx watch chat:message", "isx watch /self/tally:counter --count 2", "isx watch chat:room lobby", "isx watch /self/motd";
     GET: "isx get /self/motd";
     SET: "isx set /self/motd hello", "isx set /self/motd later --expect hello", "isx set /self/motd first --expect ''";
     LS: "isx ls", "isx ls /self --json";

@@ -34,6 +34,7 @@ mod places;
 mod project;
 mod reach;
 mod rights;
+mod rows;
 mod run;
 mod runtime;
 mod sdk;
@@ -183,13 +184,13 @@ async fn with_host(
         Verb::Diff(arguments) => time::diff(host, &arguments, show).await,
         Verb::Blame(arguments) => time::blame(host, &arguments, show).await,
         Verb::Replay { path, to } => time::replay(host, &path, to, show).await,
-        Verb::Rows { target, limit, at } => {
+        Verb::Rows { target, arguments, limit, at } => {
             let (path, table) = names::member(&target);
             let table = table.with_context(|| format!("say PATH:table, for example {path}:rows"))?;
-            calls::rows(host, (path, table), limit, at, show).await
+            rows::rows(host, (path, table), &arguments, limit, at, show).await
         }
-        Verb::Watch { target, count } => match names::member(&target) {
-            (path, Some(table)) => calls::watch(host, path, table, count, show).await,
+        Verb::Watch { target, arguments, count } => match names::member(&target) {
+            (path, Some(table)) => rows::watch(host, (path, table), &arguments, count, show).await,
             (path, None) => names::watch(host, path, count, show).await,
         },
         Verb::Get { path } => names::get(host, &path, show).await,

@@ -402,7 +402,8 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
     }));
     lines.extend(schema.queries.iter().map(|query| {
         let (arguments, answer) = (fields_name(&query.arguments), outcome(&query.answer, query.error.as_ref()));
-        format!("{:<12} {}{}({arguments}) -> {answer}", "query", public(query.public), query.name)
+        let kind = if query.key.is_some() { "view" } else { "query" };
+        format!("{kind:<12} {}{}({arguments}) -> {answer}", public(query.public), query.name)
     }));
     lines.extend(link_lines(schema));
     lines
@@ -459,7 +460,7 @@ fn schema_json(schema: &Schema) -> Json {
             "signature": reducer.signature().to_string(),
         })).collect::<Json>(),
         "queries": schema.queries.iter().map(|query| json!({
-            "name": query.name, "public": query.public,
+            "name": query.name, "public": query.public, "key": query.key,
             "arguments": fields(&query.arguments), "answer": type_name(&query.answer),
             "error": query.error.as_ref().map(type_name),
             "signature": query.signature().to_string(),

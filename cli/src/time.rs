@@ -1,10 +1,10 @@
 //! The verbs of time: history, diff, blame, replay.
 
 use crate::arguments::{Blame, Diff, History};
-use crate::calls::{fields, table};
 use crate::json::{members_to_json, rfc3339};
 use crate::keys::{key_fields, key_of};
 use crate::moment::{Moment, administration};
+use crate::rows::{fields, table};
 use crate::show::Show;
 use crate::words;
 use anyhow::{Context, Result};

@@ -1,5 +1,5 @@
 //! The JSON form of a module's rows, arguments and answers as a JSON schema (draft 2020-12): one document whose `$defs` has
-//! each named type, and `TABLE.row`, `FUNCTION.arguments`, `FUNCTION.answer` and, with an error of its own,
+//! each named type, and `TABLE.row`, `VIEW.row`, `FUNCTION.arguments`, `FUNCTION.answer` and, with an error of its own,
 //! `FUNCTION.error`. Tables and functions of a module share no name, and names of members have no full stop.
 //!
 //! It describes what isx writes ([`crate::json`]). What isx reads is a little more: integers of 64 bits and wider may be
@@ -7,7 +7,7 @@
 
 use super::Callable;
 use super::names::Names;
-use isx_row::schema::Schema;
+use isx_row::schema::{Query, Schema};
 use isx_row::{Field, Type, Variant};
 use serde_json::{Map, Value as Json, json};
 
@@ -20,6 +20,9 @@ pub fn document(schema: &Schema) -> Json {
     }
     for table in &schema.tables {
         definitions.insert(format!("{}.row", table.name), of(&table.row_type(), &names));
+    }
+    for view in schema.queries.iter().filter_map(Query::rows) {
+        definitions.insert(format!("{}.row", view.name), of(&view.row_type(), &names));
     }
     for callable in Callable::all(schema) {
         let name = callable.name;

@@ -164,6 +164,7 @@ mod tests {
             answer,
             error: Some(mood.clone()),
             reads: None,
+            key: None,
         };
         let point = |name: &str| Type::Struct(vec![field(name, Type::U8)]);
         let queries = vec![

@@ -5,7 +5,7 @@
 use super::Callable;
 use super::names::{Names, camel};
 use anyhow::{Result, bail, ensure};
-use isx_row::schema::{Schema, Table};
+use isx_row::schema::{Query, Schema, Table};
 use isx_row::{Field, Type, Variant};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -133,7 +133,10 @@ pub fn source(schema: &Schema) -> Result<String> {
         out.push_str(&declaration(name, ty, &names)?);
     }
     for table in &schema.tables {
-        out.push_str(&row(table, &names));
+        out.push_str(&row("table", table, &names));
+    }
+    for view in schema.queries.iter().filter_map(Query::rows) {
+        out.push_str(&row("view", &view, &names));
     }
     out += &format!(
         "/// A reference to a mount of the module.\n#[derive(Clone)]\npub struct {module}(pub ObjectRef);\n\nimpl {module} {{\n"
@@ -309,11 +312,11 @@ fn is_ordered(ty: &Type) -> bool {
     }
 }
 
-fn row(table: &Table, names: &Names) -> String {
+fn row(what: &str, table: &Table, names: &Names) -> String {
     let (row, name, version) = (names.of(&table.row_type()), &table.name, table.version);
     let function = identifier(&format!("{name}_row"));
     format!(
-        "/// A row of the table `{name}`, from the bytes that following it gives.\n///\n/// # Errors\n\
+        "/// A row of the {what} `{name}`, from the bytes that following it gives.\n///\n/// # Errors\n\
          /// `stale_bindings` for a row of another version, `malformed` for what is no row.\n\
          pub fn {function}(bytes: &[u8]) -> Result<{row}, Error> {{\n    row({name:?}, {version}, bytes)\n}}\n\n"
     )
@@ -385,6 +388,7 @@ mod tests {
             answer: Type::U8,
             error: None,
             reads: None,
+            key: None,
         };
         let table = Table {
             name: "from".into(),

@@ -5,7 +5,7 @@
 
 use super::Callable;
 use super::names::Names;
-use isx_row::schema::{Column, Fill, Schema, Table};
+use isx_row::schema::{Column, Fill, Query, Schema, Table};
 use isx_row::{Field, Type, Variant};
 use serde_json::json;
 use std::fmt::Write;
@@ -80,6 +80,10 @@ pub fn source(schema: &Schema) -> String {
     out.push_str("\n/** The tables, by name. */\nexport const tables = {\n");
     for table in &schema.tables {
         out.push_str(&table_line(table, &names));
+    }
+    out.push_str("};\n\n/** The rows of the views, by name. */\nexport const views = {\n");
+    for view in schema.queries.iter().filter_map(Query::rows) {
+        out.push_str(&table_line(&view, &names));
     }
     out.push_str("};\n");
     for (kind, title) in [("reducer", "reducers"), ("query", "queries")] {

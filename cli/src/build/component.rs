@@ -131,6 +131,7 @@ mod tests {
         answer: <u64 as Typed>::DESC,
         error: None,
         reads: None,
+        key: None,
     });
 
     fn records() -> Vec<Vec<u8>> {

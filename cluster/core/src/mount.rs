@@ -14,7 +14,7 @@ use isx_anchors::wire::Wire;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::schema::Schema;
 use isx_row::{Code, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, EntryContext, Executed, Invocation};
+use isx_store::{Cause, Database, EntryContext, Executed, Invocation, Reads};
 use std::sync::Arc;
 
 /// A mount of a group. A clone shares everything.
@@ -27,6 +27,8 @@ pub(crate) struct Mount {
     pub(crate) changed: Time,
     /// Counts the modules it has had.
     pub(crate) version: u64,
+    /// The revision at which it got the present one.
+    pub(crate) module_since: Revision,
     pub(crate) creator: Principal,
     pub(crate) module: Arc<ModuleRecord>,
     pub(crate) database: Database,
@@ -65,6 +67,7 @@ impl Mount {
             revision: Revision(0),
             changed: Time(0),
             version: 1,
+            module_since: Revision(1),
             creator,
             module,
             database,
@@ -99,6 +102,7 @@ impl Mount {
         self.database = database;
         self.module = module;
         self.version += 1;
+        self.module_since = self.revision.next();
         self.moving = Moving::No;
     }
 
@@ -203,6 +207,7 @@ impl Mount {
         self.revision.put(out);
         self.changed.put(out);
         self.version.put(out);
+        self.module_since.put(out);
         self.creator.put(out);
         self.module.code.put(out);
         self.module.fuel_max.put(out);
@@ -243,6 +248,7 @@ impl From<&Effect> for Executed {
             host_calls: 0,
             changes: effect.changes.clone(),
             log: Vec::new(),
+            reads: Reads::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use isx_row::{
 };
 use isx_store::{
     Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Linked, Message,
-    MessageKind, Transaction,
+    MessageKind, Reads, Transaction,
 };
 use std::sync::Arc;
 
@@ -156,6 +156,7 @@ fn schema(with: With) -> Schema {
         answer,
         error: None,
         reads: None,
+        key: None,
     };
     let (key, none) = (field("key", Type::String), Type::Tuple(vec![]));
     let later = Table {
@@ -285,6 +286,7 @@ fn nothing() -> Executed {
         host_calls: 0,
         changes: Changes::default(),
         log: Vec::new(),
+        reads: Reads::default(),
     }
 }
 

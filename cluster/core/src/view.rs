@@ -11,7 +11,7 @@ use crate::ring::{Resume, Transaction};
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
 use isx_row::{Condition, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Message};
+use isx_store::{Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Message, Reads};
 use std::sync::Arc;
 
 /// A version of a group's state. A clone is free. Dropping the last view of an old version costs time in proportion to
@@ -283,6 +283,11 @@ impl<'a> MountView<'a> {
         self.mount.version
     }
 
+    /// The revision at which it got the present one.
+    pub fn module_since(&self) -> Revision {
+        self.mount.module_since
+    }
+
     /// The module.
     pub fn module(&self) -> &'a Arc<ModuleRecord> {
         &self.mount.module
@@ -361,6 +366,19 @@ impl<'a> MountView<'a> {
     /// # Errors
     /// The query's own failure, or `busy` when the code is not here.
     pub fn query(&self, executor: &dyn Executor, call: &QueryCall) -> Result<Vec<u8>, Error> {
+        self.ask(executor, call).outcome
+    }
+
+    /// Runs a view on this version: its answer, and what it read, which no change may touch for the answer to stand.
+    ///
+    /// # Errors
+    /// As [`MountView::query`].
+    pub fn rows(&self, executor: &dyn Executor, call: &QueryCall) -> Result<(Vec<u8>, Reads), Error> {
+        let Executed { outcome, reads, .. } = self.ask(executor, call);
+        Ok((outcome?, reads))
+    }
+
+    fn ask(&self, executor: &dyn Executor, call: &QueryCall) -> Executed {
         let invocation = Invocation {
             mount: self.mount.id,
             cause: Cause::Call,
@@ -375,6 +393,6 @@ impl<'a> MountView<'a> {
             fuel_max: self.mount.module.fuel_max,
         };
         let at = (self.mount.revision, self.mount.changed);
-        executor.query(&self.mount.module.code, &self.mount.database, at, &invocation).outcome
+        executor.query(&self.mount.module.code, &self.mount.database, at, &invocation)
     }
 }

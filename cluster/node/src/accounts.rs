@@ -242,7 +242,7 @@ impl Counters {
 mod tests {
     use super::*;
     use isx_row::{Error, Principal, Signature};
-    use isx_store::{Cause, Changes};
+    use isx_store::{Cause, Changes, Reads};
 
     fn call(mount: u32, name: &str) -> Invocation<'_> {
         let mut id = [0; 16];
@@ -264,7 +264,15 @@ mod tests {
 
     fn done(fuel: u64, failed: Option<Code>) -> Executed {
         let outcome = failed.map_or(Ok(vec![0; 5]), |code| Err(Error::new(code, "")));
-        Executed { outcome, detail: None, fuel, host_calls: 2, changes: Changes::default(), log: Vec::new() }
+        Executed {
+            outcome,
+            detail: None,
+            fuel,
+            host_calls: 2,
+            changes: Changes::default(),
+            log: Vec::new(),
+            reads: Reads::default(),
+        }
     }
 
     fn told(accounts: &Accounts, mount: u32) -> Vec<(String, u64, u64)> {

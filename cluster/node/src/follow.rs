@@ -1,4 +1,6 @@
-//! Following a table: the rows of one revision, or what came after a cursor, then what comes.
+//! Following a table: the rows of one revision, or what came after a cursor, then what comes. Views: [`live`].
+
+pub(crate) mod live;
 
 use crate::gauges::Follower;
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_PROGRESS_REVISIONS, FOLLOW_ROWS_MAX};
@@ -159,7 +161,7 @@ impl Following {
                 // A follower of a quiet table hears from time to time how far the mount is, so that its cursor stays
                 // within the ring.
                 if !changed.is_empty() || through.0 - revision.0 >= FOLLOW_PROGRESS_REVISIONS {
-                    self.ready = parts((incarnation, through), (incarnation, revision), changed)?;
+                    self.ready = parts((incarnation, through), (incarnation, revision), false, changed)?;
                     self.at = At::Changes((incarnation, through));
                     return Ok(true);
                 }
@@ -195,6 +197,7 @@ fn changed(database: &Database, change: &Change) -> Result<Changed, Error> {
 fn parts(
     cursor: (Incarnation, Revision),
     before: (Incarnation, Revision),
+    reset: bool,
     changes: Vec<Changed>,
 ) -> Result<VecDeque<Item>, Error> {
     let size = |change: &Changed| {
@@ -220,7 +223,7 @@ fn parts(
         let last = number + 1 == count;
         let cursor = if last { cursor } else { before };
         let number = u32::try_from(number).unwrap_or(u32::MAX);
-        item(cursor, Part { number, last, reset: false, changes })
+        item(cursor, Part { number, last, reset, changes })
     };
     parts.into_iter().enumerate().map(part).collect()
 }

@@ -22,6 +22,12 @@ pub const FOLLOW_ROWS_MAX: usize = 256;
 pub const FOLLOW_PART_BYTES_MAX: usize = 192 * 1024;
 /// Revisions without a change in a followed table after which its follower is told how far the mount is.
 pub const FOLLOW_PROGRESS_REVISIONS: u64 = 1024;
+/// Views that are followed; more are refused.
+pub const LIVE_VIEWS_MAX: usize = 16 * 1024;
+/// Bytes of rows that followers of views have, which are kept to tell how they change; more are refused.
+pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Changes that are looked through for one that touches what a view read; behind more it runs again unseen.
+pub const LIVE_CHANGES_MAX: usize = 4096;
 /// Lines that are kept of what a mount logged; the oldest go.
 pub const LOG_LINES_MAX: usize = 4096;
 /// Bytes of them; the oldest go.

@@ -1,5 +1,6 @@
 //! The object a mount is: its reducers and queries are its methods, its tables are its streams.
 
+use crate::follow::live::{self, Asked};
 use crate::follow::{Table, follow};
 use crate::planted::Bug;
 use crate::presence::Held;
@@ -146,6 +147,16 @@ impl Mounted {
         }
     }
 
+    fn query(&self, call: &Call) -> QueryCall {
+        QueryCall {
+            name: call.method.clone(),
+            signature: call.signature,
+            principal: self.who.principal,
+            trusted: self.who.owner,
+            payload: call.payload.clone(),
+        }
+    }
+
     async fn ask(&self, call: Call) -> Result<Answer, Error> {
         let deadline = self.shared.deadline(&call.delivery);
         let view = self.shared.raft.read(self.group, Consistency::Linearizable, deadline).await?;
@@ -155,13 +166,7 @@ impl Mounted {
             return Err(Error::new(Code::Busy, format!("the mount is at revision {revision}")));
         }
         mount.check(&call.conditions, self.who.owner)?;
-        let query = QueryCall {
-            name: call.method,
-            signature: call.signature,
-            principal: self.who.principal,
-            trusted: self.who.owner,
-            payload: call.payload,
-        };
+        let query = self.query(&call);
         let (shared, mount) = (self.shared.clone(), self.mount);
         let payload = self
             .shared
@@ -221,7 +226,16 @@ impl Object for Mounted {
             return Err(Error::new(Code::Unsupported, "following has no preconditions"));
         }
         let (view, schema) = self.schema()?;
-        let missing = || Error::new(Code::NotFound, format!("table {} is not found", call.method));
+        let missing = || Error::new(Code::NotFound, format!("table or view {} is not found", call.method));
+        if let Some(query) = schema.query(&call.method).filter(|query| self.who.owner || schema.public && query.public)
+        {
+            let asked = Asked::new(self.group, self.mount, query, self.query(&call)).ok_or_else(|| {
+                let text = format!("{0} is a query: call it, or make it a view with `#[isx::view]`", call.method);
+                Error::new(Code::Unsupported, text)
+            })?;
+            call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose()?;
+            return live::follow(&self.shared, asked, call.delivery.after);
+        }
         let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
         let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
         // Who follows is there, although it may not call for long.

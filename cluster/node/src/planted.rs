@@ -9,14 +9,24 @@ pub enum Bug {
     ResumeSkips,
     /// A stream that continues after a cursor begins one transaction too early.
     ResumeRepeats,
+    /// Who follows a view does not hear that its rows are others.
+    ViewUnheard,
+    /// A view that continues after a cursor continues whatever has changed since.
+    ViewResumes,
     /// A blob is kept without a sync.
     BlobUnsynced,
 }
 
 impl Bug {
     /// Every bug that can be planted.
-    pub const ALL: &'static [Self] =
-        &[Self::SessionForgotten, Self::ResumeSkips, Self::ResumeRepeats, Self::BlobUnsynced];
+    pub const ALL: &'static [Self] = &[
+        Self::SessionForgotten,
+        Self::ResumeSkips,
+        Self::ResumeRepeats,
+        Self::ViewUnheard,
+        Self::ViewResumes,
+        Self::BlobUnsynced,
+    ];
 }
 
 /// The bug planted, if any.

@@ -6,6 +6,8 @@ pub(crate) enum Bug {
     SessionForgotten,
     ResumeSkips,
     ResumeRepeats,
+    ViewUnheard,
+    ViewResumes,
     BlobUnsynced,
 }
 

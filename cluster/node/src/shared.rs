@@ -156,8 +156,11 @@ pub(crate) async fn on<T: Send + 'static>(
 ) -> Result<T, Error> {
     let (done, result) = futures::channel::oneshot::channel();
     let job = Box::new(move || {
-        // Who asked may have gone.
-        let _ = done.send(body());
+        // Who asked may have gone. What others do has to be done all the same, of a view the answer is all there is.
+        let is_wanted = !matches!(lane, Lane::View(_)) || !done.is_canceled();
+        if is_wanted {
+            let _ = done.send(body());
+        }
     });
     spawn.run(lane, job).await;
     result.await.unwrap_or_else(|_| Err(Error::new(Code::Unknown, "the node is stopping")))

@@ -22,6 +22,8 @@ pub enum Lane {
     Apply(u64),
     /// Queries of a group, which read a version and do not wait for apply.
     Query(u64),
+    /// Views of a group that are followed, which must not keep queries waiting.
+    View(u64),
     /// Applying entries of a group again, aside, for who asks of the past; its stack is as that of apply.
     Past(u64),
 }

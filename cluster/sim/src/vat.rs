@@ -9,10 +9,15 @@ mod dial;
 mod follower;
 mod ledger;
 mod modules;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails where it is wrong")]
+mod probe;
 mod program;
 mod publisher;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod views;
 
 pub use modules::Modules;
 pub(crate) use program::Program;

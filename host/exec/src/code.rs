@@ -44,6 +44,7 @@ pub(crate) struct Function {
     /// Whether callers without a reference from the owner reach it.
     pub(crate) public: bool,
     pub(crate) is_hook: bool,
+    pub(crate) is_view: bool,
     /// The table whose due rows it waits for, by position in the schema.
     pub(crate) due: Option<u32>,
     pub(crate) signature: Signature,
@@ -132,6 +133,7 @@ impl Function {
             name: reducer.name.as_str().into(),
             public: schema.public && reducer.public && reducer.hook.is_none(),
             is_hook: reducer.hook.is_some(),
+            is_view: false,
             due: due_table(schema, reducer.hook.as_ref()),
             signature: reducer.signature(),
             arguments: arguments(&reducer.arguments),
@@ -146,6 +148,7 @@ impl Function {
             name: query.name.as_str().into(),
             public: schema.public && query.public,
             is_hook: false,
+            is_view: query.key.is_some(),
             due: None,
             signature: query.signature(),
             arguments: arguments(&query.arguments),

@@ -198,13 +198,13 @@ impl Executor for Exec {
 
 impl From<Attempt> for Executed {
     /// What an attempt did, but for the rows it changed.
-    fn from(Attempt { outcome, fuel, host_calls, log }: Attempt) -> Self {
+    fn from(Attempt { outcome, fuel, host_calls, log, reads }: Attempt) -> Self {
         let (outcome, detail) = match outcome {
             Ok(answer) => (Ok(answer), None),
             Err(Ended::Refused(error, detail)) => (Err(error), detail),
             Err(Ended::Broken(error)) => (Err(error), None),
         };
-        Self { outcome, detail, fuel, host_calls, changes: Changes::default(), log }
+        Self { outcome, detail, fuel, host_calls, changes: Changes::default(), log, reads }
     }
 }
 

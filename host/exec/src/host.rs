@@ -7,7 +7,7 @@ use crate::log::Log;
 use crate::random::Random;
 use isx_row::schema::{Right, RowEvent};
 use isx_row::{Code as ErrorCode, Error, Principal, SessionId, Time};
-use isx_store::{Changes, Database, Listener, Message, MessageKind, TableId, Transaction};
+use isx_store::{Changes, Database, Listener, Message, MessageKind, Reads, TableId, Transaction};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(crate) struct Host {
     /// Host functions that the running call has called.
     pub(crate) host_calls: u64,
     pub(crate) log: Log,
+    /// What the running call has read, if it is of a view.
+    pub(crate) reads: Option<Reads>,
 }
 
 /// The tables of a mount, as calls see them. They move into the instance that runs a call, and back.
@@ -190,11 +192,12 @@ impl Host {
             hooks_left: 0,
             host_calls: 0,
             log: Log::default(),
+            reads: None,
         }
     }
 
     /// Makes ready for a call.
-    pub(crate) fn begin(&mut self, tables: Tables, context: Context) {
+    pub(crate) fn begin(&mut self, tables: Tables, context: Context, is_view: bool) {
         self.tables = tables;
         if let State::Change(transaction) = &mut self.tables.state {
             transaction.set_session(context.session);
@@ -204,6 +207,7 @@ impl Host {
         self.hooks_left = HOOKS_MAX;
         self.host_calls = 0;
         self.log = Log::default();
+        self.reads = is_view.then(Reads::default);
     }
 
     /// Enters a function of the call: the called one at depth 0, or a hook.

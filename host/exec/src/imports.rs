@@ -5,7 +5,7 @@ use crate::host::{Fault, Host, Stop};
 use crate::limits::{RANDOM_BYTES_MAX, SCAN_CHUNK_BYTES_MAX};
 use isx_row::schema::{Right, RowEvent};
 use isx_row::{Code, Error};
-use isx_store::{Direction, IndexId, Position, Row, Scan};
+use isx_store::{Direction, IndexId, Position, Reads, Row, Scan, TableId};
 use std::ops;
 use wasmtime::component::{ComponentType, Lift, Linker, LinkerInstance, Lower, WasmList, WasmStr};
 use wasmtime::{Result, StoreContextMut};
@@ -45,8 +45,13 @@ fn link_context(context: &mut LinkerInstance<'_, Host>) -> Result<()> {
     })?;
     context.func_wrap("time", |mut store: Store<'_>, (): ()| {
         enter(&mut store, 0)?;
-        store.data().database()?;
-        Ok((store.data().context.time.0,))
+        let host = store.data();
+        host.database()?;
+        if host.reads.is_some() {
+            let text = "a view has no time: its rows stay as they are until a table that it reads changes";
+            return Err(Stop::new(Code::Denied, text).into());
+        }
+        Ok((host.context.time.0,))
     })?;
     context.func_wrap("random", random)
 }
@@ -55,6 +60,14 @@ fn link_context(context: &mut LinkerInstance<'_, Host>) -> Result<()> {
 fn enter(store: &mut Store<'_>, amount: u64) -> Result<()> {
     store.data_mut().host_calls += 1;
     charge(store, fuel::HOST_CALL + amount)
+}
+
+/// Notes what a view reads.
+fn note(store: &mut Store<'_>, read: impl FnOnce(&mut Reads, &Store<'_>)) {
+    if let Some(mut reads) = store.data_mut().reads.take() {
+        read(&mut reads, store);
+        store.data_mut().reads = Some(reads);
+    }
 }
 
 fn open(mut store: Store<'_>, (name, signature): (WasmStr, Bytes)) -> Answer<u32> {
@@ -87,7 +100,9 @@ fn count(mut store: Store<'_>, (table,): (u32,)) -> Answer<u64> {
     enter(&mut store, 0)?;
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
-    Ok((Ok(host.database()?.row_count(id).unwrap_or(0)),))
+    let count = host.database()?.row_count(id).unwrap_or(0);
+    note(&mut store, |reads, _| reads.whole(id));
+    Ok((Ok(count),))
 }
 
 fn get(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec<u8>>> {
@@ -95,6 +110,9 @@ fn get(mut store: Store<'_>, (table, key): (u32, Bytes)) -> Answer<Option<Vec<u8
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
     let row = host.database()?.get(id, key.as_le_slice(&store));
+    if row.is_ok() {
+        note(&mut store, |reads, store| reads.row(id, key.as_le_slice(store)));
+    }
     give_row(store, row)
 }
 
@@ -103,12 +121,18 @@ fn find(mut store: Store<'_>, (table, index, key): (u32, u32, Bytes)) -> Answer<
     let host = store.data();
     let id = host.permit(table, Right::Read)?;
     let database = host.database()?;
-    let key = key.as_le_slice(&store);
-    let row = match index_id(index) {
-        Err(error) => Err(error),
-        Ok(None) => database.get(id, key),
-        Ok(Some(index)) => database.find(id, index, key),
+    let index = match index_id(index) {
+        Err(error) => return Ok((Err(error.into()),)),
+        Ok(index) => index,
     };
+    let bytes = key.as_le_slice(&store);
+    let row = match index {
+        None => database.get(id, bytes),
+        Some(index) => database.find(id, index, bytes),
+    };
+    if row.is_ok() {
+        note(&mut store, |reads, store| reads.scan(&Scan::equal(id, index, key.as_le_slice(store)), None));
+    }
     give_row(store, row)
 }
 
@@ -199,6 +223,16 @@ struct Range {
     direction: Order,
 }
 
+impl Range {
+    fn scan<'a>(&self, table: TableId, index: Option<IndexId>, store: &'a Store<'_>) -> Scan<'a> {
+        let direction = match self.direction {
+            Order::Ascending => Direction::Ascending,
+            Order::Descending => Direction::Descending,
+        };
+        Scan { table, index, lower: self.lower.borrow(store), upper: self.upper.borrow(store), direction }
+    }
+}
+
 #[derive(ComponentType, Lower)]
 #[component(record)]
 struct Chunk {
@@ -215,14 +249,14 @@ fn scan(mut store: Store<'_>, (range, after, rows_max): (Range, Option<Bytes>, u
         Ok(index) => index,
         Err(error) => return Ok((Err(error.into()),)),
     };
-    let direction = match range.direction {
-        Order::Ascending => Direction::Ascending,
-        Order::Descending => Direction::Descending,
-    };
-    let scan = Scan { table, index, lower: range.lower.borrow(&store), upper: range.upper.borrow(&store), direction };
     let after = after.map(|after| Position::from_bytes(after.as_le_slice(&store).to_vec()));
     let rows_max = if rows_max == 0 { usize::MAX } else { rows_max as usize };
-    match host.database()?.scan(&scan, after.as_ref(), rows_max, SCAN_CHUNK_BYTES_MAX) {
+    let scan = range.scan(table, index, &store);
+    let chunk = host.database()?.scan(&scan, after.as_ref(), rows_max, SCAN_CHUNK_BYTES_MAX);
+    if chunk.is_ok() {
+        note(&mut store, |reads, store| reads.scan(&range.scan(table, index, store), after.as_ref()));
+    }
+    match chunk {
         Err(error) => Ok((Err(error.into()),)),
         Ok(chunk) => {
             let row_count = chunk.rows.len() as u64;

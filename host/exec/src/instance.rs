@@ -6,6 +6,7 @@ use crate::limits::{ERROR_TEXT_BYTES_MAX, HOST_CALL_BYTES_MAX, START_FUEL_MAX, W
 use crate::log::cut;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::{Code as ErrorCode, Error};
+use isx_store::Reads;
 use std::sync::Arc;
 use wasmtime::component::TypedFunc;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
@@ -36,6 +37,7 @@ pub(crate) struct Attempt {
     pub(crate) fuel: u64,
     pub(crate) host_calls: u64,
     pub(crate) log: Vec<(u8, String)>,
+    pub(crate) reads: Reads,
 }
 
 /// How a call ends without an answer.
@@ -81,7 +83,7 @@ impl Instance {
     /// When the machine does not give the memory that the limits promise: no outcome is right then, and going on would be
     /// to diverge from the other replicas.
     pub(crate) fn run(&mut self, tables: &mut Tables, work: &Work<'_>, fuel_max: u64) -> Attempt {
-        self.store.data_mut().begin(std::mem::take(tables), work.context.clone());
+        self.store.data_mut().begin(std::mem::take(tables), work.context.clone(), work.function.is_view);
         let outcome = match self.store.set_fuel(fuel_max) {
             Ok(()) => self.run_with_hooks(work),
             Err(error) => Err(Ended::Broken(broken(&error))),
@@ -91,8 +93,9 @@ impl Instance {
         host.hooks.clear();
         let log = std::mem::take(&mut host.log).into_lines();
         let host_calls = host.host_calls;
+        let reads = host.reads.take().unwrap_or_default();
         *tables = std::mem::take(&mut host.tables);
-        Attempt { outcome, fuel, host_calls, log }
+        Attempt { outcome, fuel, host_calls, log, reads }
     }
 
     fn run_with_hooks(&mut self, work: &Work<'_>) -> Result<Vec<u8>, Ended> {

@@ -49,7 +49,8 @@ impl Series {
         let mut fresh = match Instance::start(&self.code) {
             Ok(instance) => instance,
             Err(error) => {
-                return Attempt { outcome: Err(Ended::Broken(error)), fuel: 0, host_calls: 0, log: Vec::new() };
+                let (log, reads) = Default::default();
+                return Attempt { outcome: Err(Ended::Broken(error)), fuel: 0, host_calls: 0, log, reads };
             }
         };
         let attempt = self.attempt(&mut fresh, work, work.fuel_max);

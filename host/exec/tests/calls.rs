@@ -64,6 +64,13 @@ fn errors_roll_back_that_call_alone() {
 }
 
 #[test]
+fn a_view_has_no_time() {
+    let refused = Mount::new().query("x_view", 0).unwrap_err();
+    assert_eq!(refused.code, Code::Denied);
+    assert!(refused.text.starts_with("a view has no time"), "{refused}");
+}
+
+#[test]
 fn the_entry_gives_caller_time_and_random() {
     let mut mount = Mount::new();
     let caller = u64::from_le_bytes(CALLER.0[..8].try_into().unwrap());

@@ -1,9 +1,9 @@
 //! A root of one mount's tables.
 
-use crate::Changes;
+use crate::changes::{Change, Changes};
 use crate::hash::Sum;
 use crate::limits::{DATABASE_BYTES_MAX_DEFAULT, DATABASE_ROWS_MAX_DEFAULT};
-use crate::packed::{Key, Row};
+use crate::packed::{Entry, Key, Row};
 use crate::plan::{IndexId, Plan, TableId, TablePlan, Versions, no_table};
 use crate::scan::{Chunk, Position, Scan};
 use crate::snapshot::Snapshot;
@@ -153,6 +153,14 @@ impl Database {
     /// `not_found` for a table that is not there.
     pub fn complete(&self, table: TableId, row: &Row) -> Result<Row, Error> {
         Ok(self.plan.table(table)?.complete(row))
+    }
+
+    /// What a change's row before and its row after have in an index.
+    pub(crate) fn entries_of(&self, change: &Change, index: IndexId) -> Result<(Option<Entry>, Option<Entry>), Error> {
+        let plan = self.plan.table(change.table)?;
+        let of = plan.indexes.get(usize::from(index.0)).ok_or_else(|| no_index(plan, index))?;
+        let entry = |row: &Option<Row>| row.as_ref().map(|row| plan.entry(of, row, &change.key)).transpose();
+        Ok((entry(&change.old)?, entry(&change.new)?))
     }
 
     /// A column of a row that this database gave, by its position in the table: the standalone encoding of the value.

@@ -1,6 +1,6 @@
 //! The seam between the replicated machine and whatever runs module code.
 
-use crate::{Changes, Database};
+use crate::{Changes, Database, Reads};
 use isx_row::{ContentHash, Error, MountId, Principal, Revision, SessionId, Signature, Time};
 
 /// What decides whether two executors end in the same state: engine, its configuration, compile target with named
@@ -72,12 +72,15 @@ pub struct Executed {
     pub changes: Changes,
     /// Lines it logged, bounded: (level, text). Not replicated state.
     pub log: Vec<(u8, String)>,
+    /// Of a view: what it read, which is all that its rows depend on beside the module, the arguments and the caller.
+    pub reads: Reads,
 }
 
 impl Executed {
     /// What a call did that was ended before it began.
     pub fn refused(error: Error) -> Self {
-        Self { outcome: Err(error), detail: None, fuel: 0, host_calls: 0, changes: Changes::default(), log: Vec::new() }
+        let (changes, log, reads) = Default::default();
+        Self { outcome: Err(error), detail: None, fuel: 0, host_calls: 0, changes, log, reads }
     }
 }
 
@@ -120,6 +123,6 @@ pub trait Executor: Send + Sync + 'static {
     ) -> Result<Vec<Executed>, Hold>;
 
     /// Runs a query on a version; gives its failure, or `busy` when the code is not here, as the outcome. `at` is the
-    /// version's log time; random is refused.
+    /// version's log time, which views are refused; random is refused to all.
     fn query(&self, code: &ContentHash, root: &Database, at: (Revision, Time), call: &Invocation<'_>) -> Executed;
 }

@@ -31,6 +31,10 @@ pub const LISTENERS_MAX: u64 = 256;
 /// in circles.
 pub const HOPS_MAX: u8 = 16;
 
+/// Ranges of a table that are told apart in what a view read of it; with more it has read all of the table.
+pub const READ_RANGES_MAX: usize = 64;
+/// Bytes of the bounds of all that a view read; what is beyond counts as all of its table.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// Rows of one chunk of a scan; the scan goes on from its position.
 pub const SCAN_ROWS_MAX: usize = 4096;
 /// Bytes of one chunk of a scan, but for its last row; the scan goes on from its position.

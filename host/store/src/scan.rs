@@ -121,7 +121,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The range of entries to read, `None` when it is empty.
-    fn range(&self, after: Option<&Position>) -> Option<Range<'a>> {
+    pub(crate) fn range(&self, after: Option<&Position>) -> Option<Range<'a>> {
         let mut lower = match self.lower {
             Bound::Excluded(prefix) => Bound::Included(Cow::Owned(key::after_prefix(prefix)?)),
             other => other.map(Cow::Borrowed),
@@ -158,7 +158,7 @@ impl<'a> Scan<'a> {
     }
 }
 
-type Range<'a> = (Bound<Cow<'a, [u8]>>, Bound<Cow<'a, [u8]>>);
+pub(crate) type Range<'a> = (Bound<Cow<'a, [u8]>>, Bound<Cow<'a, [u8]>>);
 
 /// Fills a chunk until it is full.
 struct Collector<'a> {

@@ -66,7 +66,7 @@ pub mod rom;
 #[cfg(not(target_os = "wasi"))]
 pub use module::{
     After, Db, Failed, Failure, FixedHasher, Handle, Key, Map, Prefix, QueryContext, Read, ReducerContext, Reply, Rows,
-    Set, Table, Within, Write, after, log, prefix, refused,
+    Set, Table, ViewContext, Within, Write, after, log, prefix, refused,
 };
 
 #[doc(no_inline)]
@@ -180,6 +180,35 @@ pub use isx_macros::send;
 ///
 /// As [`macro@reducer`], with `ctx: &QueryContext`, `public` and `reads(…)`.
 pub use isx_macros::query;
+
+/// Makes a function a view: rows of the tables for who asks, that callers read and follow as they do tables.
+///
+/// ```
+/// # isx::module!(public);
+/// #[isx::table]
+/// pub struct Message {
+///     #[primary_key(auto_inc)]
+///     pub id: u64,
+///     #[index(btree)]
+///     pub to: isx::Principal,
+///     pub text: String,
+/// }
+///
+/// #[isx::view(public)]
+/// fn inbox(ctx: &isx::ViewContext) -> isx::Result<Vec<Message>> {
+///     ctx.db.message().by_to(&ctx.caller()).collect()
+/// }
+/// ```
+///
+/// Who follows it gets its rows, and then what is inserted, updated and deleted among them, whichever change of the tables
+/// made it so: a row that an update gives to another leaves the one and comes to the other. The host notes what the function
+/// reads, each row and range, and runs it again for a follower only when one of these has changed; indexes make that rare.
+///
+/// `ctx: &ViewContext` gives the tables and who asks, no time and no random. Beside it there may be arguments. The answer is a
+/// `Vec` of a table's struct, whose rows the primary key tells apart, or of a `#[derive(isx::Typed)]` struct, with
+/// `key(field, …)`; no two rows have one key, and together they are at most 256 KiB. `public` and `reads(…)` as for
+/// [`macro@query`]; a view is also a query: it may be asked once, and of the past.
+pub use isx_macros::view;
 
 /// Gives a struct or an enum its isx type, so that columns, arguments and answers may have it. The variants of an enum have
 /// explicit tags: `#[tag(1)]`.

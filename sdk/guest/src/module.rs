@@ -16,7 +16,7 @@ mod table;
 mod within;
 
 pub use collections::{FixedHasher, Map, Set};
-pub use context::{QueryContext, ReducerContext};
+pub use context::{QueryContext, ReducerContext, ViewContext};
 pub use failure::{Failed, Failure, refused};
 pub use key::Key;
 pub use links::Reply;
@@ -34,6 +34,7 @@ pub mod rt {
     #[cfg(not(target_family = "wasm"))]
     pub use super::port::{Port, within};
     pub use super::table::{Index, Number};
+    use isx_row::desc::TypeDesc;
     pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
 
     /// A schema record, where there is no custom section to keep it.
@@ -42,6 +43,19 @@ pub mod rt {
 
     #[cfg(not(target_family = "wasm"))]
     inventory::collect!(Record);
+
+    /// Whether a struct has a field of this name that a key may have, at compile time.
+    pub const fn has_key(row: &TypeDesc, name: &str) -> bool {
+        let TypeDesc::Struct(fields) = row else { return false };
+        let mut position = 0;
+        while position < fields.len() {
+            if same_text(fields[position].name, name) {
+                return fields[position].ty.is_key();
+            }
+            position += 1;
+        }
+        false
+    }
 
     /// Whether two texts are the same, at compile time.
     pub const fn same_text(a: &str, b: &str) -> bool {

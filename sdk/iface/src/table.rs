@@ -70,11 +70,28 @@ pub async fn follow(
     table: &str,
     after: Option<(Incarnation, Revision)>,
 ) -> Result<BoxStream<'static, Result<Step, Error>>, Error> {
+    follow_view(object, (table, Signature::ANY), crate::payload::encode(&())?, after).await
+}
+
+/// Follows the view `view` of a mounted object, with its encoded arguments: as [`follow`] does a table. A step is what became
+/// of its rows between two revisions. A cursor is of the view, the arguments and the caller that it was given to.
+///
+/// # Errors
+/// As [`follow`]; `stale_bindings` for another signature, `bad_arguments`, and whatever the view itself ends with.
+///
+/// # Cancel safety
+/// As [`follow`].
+pub async fn follow_view(
+    object: &ObjectRef,
+    (view, signature): (&str, Signature),
+    arguments: Vec<u8>,
+    after: Option<(Incarnation, Revision)>,
+) -> Result<BoxStream<'static, Result<Step, Error>>, Error> {
     let delivery = Delivery { after, ..Delivery::default() };
     let call = Call {
-        method: table.to_string(),
-        signature: Signature::ANY,
-        payload: crate::payload::encode(&())?,
+        method: view.to_string(),
+        signature,
+        payload: arguments,
         objects: Vec::new(),
         conditions: Vec::new(),
         delivery,

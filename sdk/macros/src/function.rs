@@ -1,4 +1,4 @@
-//! `#[isx::reducer]` and `#[isx::query]`: checks a function, declares it in the schema and makes it callable by name.
+//! `#[isx::reducer]`, `#[isx::query]` and `#[isx::view]`: checks a function, declares it in the schema and makes it callable by name.
 
 use crate::attributes::{Settings, name_in, name_of};
 use crate::record;
@@ -7,7 +7,10 @@ use isx_row::limits::{SCHEDULE_EVERY_MAX_US, SCHEDULE_EVERY_MIN_US};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety, Signature, Type};
+use syn::{
+    Error, FnArg, GenericArgument, Ident, ItemFn, LitStr, Pat, Path, PathArguments, Result, ReturnType, Safety,
+    Signature, Type,
+};
 
 /// Which attribute stands on the function.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Kind {
     Reducer,
     /// `#[isx::query]`.
     Query,
+    /// `#[isx::view]`.
+    View,
 }
 
 impl Kind {
@@ -23,6 +28,7 @@ impl Kind {
         match self {
             Self::Reducer => "reducer",
             Self::Query => "query",
+            Self::View => "view",
         }
     }
 
@@ -30,6 +36,7 @@ impl Kind {
         match self {
             Self::Reducer => "ReducerContext",
             Self::Query => "QueryContext",
+            Self::View => "ViewContext",
         }
     }
 }
@@ -85,14 +92,16 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
     }
     let hook = match kind {
         Kind::Reducer => read_hook(&mut settings)?,
-        Kind::Query => None,
+        Kind::Query | Kind::View => None,
     };
+    let key = if kind == Kind::View { settings.names("key")? } else { None };
     let access = parse_access(kind, &mut settings)?;
     settings.done(match kind {
         Kind::Reducer => {
             "public, on = \"…\", every = \"…\", cron = \"…\", reads(…), inserts(…), updates(…), deletes(…)"
         }
         Kind::Query => "public, reads(…)",
+        Kind::View => "public, key(…), reads(…)",
     })?;
 
     check_plain(kind.word(), &function.sig)?;
@@ -101,6 +110,10 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
     if let Some(hook) = &hook {
         check_hook(hook, &arguments, &function, public)?;
     }
+    let view = match kind {
+        Kind::View => Some(View::of(&function, key)?),
+        _ => None,
+    };
     let name = name_of(&function.sig.ident)?;
     let section = record::function(record::Function {
         kind,
@@ -110,7 +123,9 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
         outcome: &answer.outcome,
         hook: hook.as_ref().map(hook_tokens),
         access: access_tokens(kind, &access),
+        key: view.as_ref().map(View::key_tokens),
     });
+    let view_check = view.as_ref().map(View::check);
     let run = runner(kind, &function, &arguments, &answer);
     let row_check = hook.as_ref().map(|hook| hook_row_check(hook, &arguments));
     Ok(quote! {
@@ -119,6 +134,7 @@ pub fn expand(kind: Kind, settings: TokenStream, item: TokenStream) -> Result<To
             #section
             #run
             #row_check
+            #view_check
             ::isx::__rt::inventory::submit! { ::isx::__rt::Function { name: #name, run } }
         };
     })
@@ -153,6 +169,74 @@ impl Answer {
         } else {
             Self { outcome: quote_spanned!(ty.span()=> ::core::result::Result<#ty, ::isx::Error>), fallible }
         }
+    }
+}
+
+/// What a view gives.
+struct View {
+    row: Type,
+    /// The fields that tell its rows apart; those of the table's primary key where none are named.
+    key: Option<Vec<(Ident, String)>>,
+}
+
+impl View {
+    fn of(function: &ItemFn, key: Option<Vec<Ident>>) -> Result<Self> {
+        let wanted = "a view gives rows: write `-> isx::Result<Vec<Row>>` or `-> Vec<Row>`, with a table's struct or a \
+                      `#[derive(isx::Typed)]` one";
+        let ReturnType::Type(_, ty) = &function.sig.output else {
+            return Err(Error::new(function.sig.ident.span(), wanted));
+        };
+        let rows = first_argument(ty, "Result").unwrap_or(ty);
+        let row = first_argument(rows, "Vec").ok_or_else(|| Error::new(ty.span(), wanted))?;
+        let mut named: Vec<(Ident, String)> = Vec::new();
+        for ident in key.iter().flatten() {
+            let name = name_of(ident)?;
+            if named.iter().any(|(_, before)| *before == name) {
+                return Err(Error::new(ident.span(), "this field is named twice; delete one"));
+            }
+            named.push((ident.clone(), name));
+        }
+        if key.is_some() && named.is_empty() {
+            let wanted = "a key has a field at least: those that tell the rows of the view apart";
+            return Err(Error::new(function.sig.ident.span(), wanted));
+        }
+        Ok(Self { row: row.clone(), key: key.map(|_| named) })
+    }
+
+    fn key_tokens(&self) -> TokenStream {
+        match &self.key {
+            Some(named) => {
+                let names = named.iter().map(|(_, name)| name);
+                quote!(&[#(#names),*])
+            }
+            None => {
+                let row = &self.row;
+                quote_spanned!(row.span()=> <#row as ::isx::Table>::KEY_COLUMNS)
+            }
+        }
+    }
+
+    /// Refuses, at compile time, a key that is not of the rows.
+    fn check(&self) -> TokenStream {
+        let row = &self.row;
+        let checks = self.key.iter().flatten().map(|(ident, name)| {
+            let message = format!("the rows of this view have no field `{name}` that has an order");
+            quote_spanned! {ident.span()=>
+                const _: () = assert!(::isx::__rt::has_key(<#row as ::isx::Typed>::DESC, #name), #message);
+            }
+        });
+        quote!(#(#checks)*)
+    }
+}
+
+/// The `T` of a type `name<T, …>`.
+fn first_argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(list) = &last.arguments else { return None };
+    match list.args.first()? {
+        GenericArgument::Type(argument) => Some(argument),
+        _ => None,
     }
 }
 
@@ -394,7 +478,7 @@ fn parse_access(kind: Kind, settings: &mut Settings) -> Result<Access> {
         Ok(Some(names))
     };
     let reads = names("reads")?;
-    if kind == Kind::Query {
+    if kind != Kind::Reducer {
         return Ok(Access { reads, inserts: None, updates: None, deletes: None });
     }
     Ok(Access { reads, inserts: names("inserts")?, updates: names("updates")?, deletes: names("deletes")? })
@@ -412,7 +496,7 @@ fn access_tokens(kind: Kind, access: &Access) -> Option<TokenStream> {
     };
     let [reads, inserts, updates, deletes] = [list(reads), list(inserts), list(updates), list(deletes)];
     Some(match kind {
-        Kind::Query => reads,
+        Kind::Query | Kind::View => reads,
         Kind::Reducer => quote!(::isx::__rt::record::AccessDesc {
             reads: #reads, inserts: #inserts, updates: #updates, deletes: #deletes,
         }),

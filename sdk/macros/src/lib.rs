@@ -58,6 +58,12 @@ pub fn query(settings: TokenStream, item: TokenStream) -> TokenStream {
     finish(function::expand(Kind::Query, settings.into(), item.into()))
 }
 
+/// Declares a view: rows of the tables, for who asks.
+#[proc_macro_attribute]
+pub fn view(settings: TokenStream, item: TokenStream) -> TokenStream {
+    finish(function::expand(Kind::View, settings.into(), item.into()))
+}
+
 /// Declares the reducers of another module that this one sends calls of.
 #[proc_macro_attribute]
 pub fn send(path: TokenStream, item: TokenStream) -> TokenStream {

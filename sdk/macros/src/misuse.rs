@@ -23,6 +23,10 @@ fn query(settings: TokenStream, item: TokenStream, expected: &str) {
     check(function::expand(Kind::Query, settings, item), expected);
 }
 
+fn view(settings: TokenStream, item: TokenStream, expected: &str) {
+    check(function::expand(Kind::View, settings, item), expected);
+}
+
 fn row(settings: TokenStream, item: TokenStream, expected: &str) {
     check(table::expand(settings, item), expected);
 }
@@ -41,6 +45,34 @@ fn misuse_is_refused_with_its_cure() {
     reducer(quote!(public = 1), ok.clone(), "takes no value");
     reducer(quote!(reads = "counter"), ok.clone(), "write `reads(one, two)`");
     reducer(quote!(reads(counter, counter)), ok.clone(), "named twice");
+    view(
+        quote!(public, key(id), reads(note)),
+        quote!(
+            fn mine(ctx: &ViewContext, room: u32) -> Result<Vec<Note>> {}
+        ),
+        "",
+    );
+    view(
+        quote!(),
+        quote!(
+            fn mine(ctx: &QueryContext) -> Vec<Note> {}
+        ),
+        "the first argument of a view is `ctx: &ViewContext`",
+    );
+    for rows in [quote!(-> Note), quote!(-> Result<Note>), quote!()] {
+        view(
+            quote!(),
+            quote!(fn mine(ctx: &ViewContext) #rows {}),
+            "a view gives rows: write `-> isx::Result<Vec<Row>>`",
+        );
+    }
+    let mine = quote!(
+        fn mine(ctx: &ViewContext) -> Vec<Note> {}
+    );
+    view(quote!(key(id, id)), mine.clone(), "named twice");
+    view(quote!(key()), mine.clone(), "a key has a field at least");
+    view(quote!(every = "5s"), mine.clone(), "allowed: public, key(…), reads(…)");
+    query(quote!(key(id)), mine, "allowed: public, reads(…)");
     reducer(
         quote!(),
         quote!(

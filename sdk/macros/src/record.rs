@@ -80,9 +80,9 @@ fn fill_tokens(fill: &Fill, ty: &Type) -> TokenStream {
     }}
 }
 
-/// What the record of a reducer or query says.
+/// What the record of a reducer, query or view says.
 pub struct Function<'a> {
-    /// Which of the two.
+    /// Which of the three.
     pub kind: Kind,
     /// Its name.
     pub name: &'a str,
@@ -96,16 +96,18 @@ pub struct Function<'a> {
     pub hook: Option<TokenStream>,
     /// The `AccessDesc` of a reducer, the tables of a query; none when it declares nothing.
     pub access: Option<TokenStream>,
+    /// The fields that tell the rows of a view apart.
+    pub key: Option<TokenStream>,
 }
 
-/// The record of a reducer or query.
+/// The record of a reducer, query or view.
 pub fn function(function: Function<'_>) -> TokenStream {
-    let Function { kind, name, public, arguments, outcome, hook, access } = function;
+    let Function { kind, name, public, arguments, outcome, hook, access, key } = function;
     let arguments = arguments.iter().map(|argument| {
         let (name, ty) = (&argument.name, &argument.ty);
         quote!(::isx::__rt::FieldDesc { name: #name, ty: <#ty as ::isx::Typed>::DESC })
     });
-    let (hook, access) = (option(hook), option(access));
+    let (hook, access, key) = (option(hook), option(access), option(key));
     let common = quote! {
         name: #name,
         public: #public,
@@ -115,7 +117,9 @@ pub fn function(function: Function<'_>) -> TokenStream {
     };
     section(match kind {
         Kind::Reducer => quote!(Reducer(::isx::__rt::record::ReducerDesc { #common hook: #hook, access: #access })),
-        Kind::Query => quote!(Query(::isx::__rt::record::QueryDesc { #common reads: #access })),
+        Kind::Query | Kind::View => {
+            quote!(Query(::isx::__rt::record::QueryDesc { #common reads: #access, key: #key }))
+        }
     })
 }
 

@@ -390,11 +390,13 @@ fn implementation(row: &Ident, table: &Table) -> TokenStream {
     let host_writes = table.auto_inc.is_some() || written;
     let version = table.version();
     let key = key_type(table, &table.primary_key);
+    let key_columns = table.primary_key.iter().filter_map(|column| Some(&table.columns.get(*column)?.name));
     quote! {
         impl ::isx::Table for #row {
             const NAME: &'static str = #name;
             const VERSION: u16 = #version;
             const HOST_WRITES: bool = #host_writes;
+            const KEY_COLUMNS: &'static [&'static str] = &[#(#key_columns),*];
             type Key = #key;
 
             fn __number() -> &'static ::isx::__rt::Number {

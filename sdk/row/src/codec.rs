@@ -167,6 +167,16 @@ pub fn decode_record(fields: &[Field], bytes: &[u8]) -> Result<(u16, Vec<Value>)
     Ok((version, value::build_members(types, record)?))
 }
 
+/// The standalone encodings of the elements of a list, given by its own.
+///
+/// # Errors
+/// Of bytes that are no list of such elements.
+pub fn elements<'a>(element: &Type, list: &'a [u8]) -> Result<Vec<&'a [u8]>, CodecError> {
+    let width = fixed_width(element);
+    let (count, mut elements) = RecordReader::elements(list, width)?;
+    (0..count).map(|_| elements.slice(width)).collect()
+}
+
 /// Splits a row, arguments or an answer into its version and its record.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ use crate::codec::Layout;
 use crate::error::Error;
 use crate::ids::{Signature, Span};
 use crate::types::{Field, Type};
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -335,7 +336,7 @@ pub struct Reducer {
     pub access: Option<Access>,
 }
 
-/// A read-only function.
+/// A read-only function. With a key it is a view: its rows are of the tables and of who asks alone, and can be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The name.
@@ -350,6 +351,8 @@ pub struct Query {
     pub error: Option<Type>,
     /// Tables it reads; `None`: every own table.
     pub reads: Option<Vec<String>>,
+    /// Of a view, whose answer is a list of structs: the fields that tell its rows apart.
+    pub key: Option<Vec<String>>,
 }
 
 impl Schema {
@@ -395,6 +398,12 @@ impl Schema {
     pub fn tracks_sessions(&self) -> bool {
         let is_hook = |reducer: &Reducer| matches!(reducer.hook, Some(Hook::Connect | Hook::Disconnect));
         self.tables.iter().any(|table| table.kind == TableKind::Session) || self.reducers.iter().any(is_hook)
+    }
+
+    /// What can be followed under `name`: a table, or a view as a table of its rows.
+    pub fn followed(&self, name: &str) -> Option<Cow<'_, Table>> {
+        let view = || self.query(name).and_then(Query::rows).map(Cow::Owned);
+        self.table(name).map(Cow::Borrowed).or_else(view)
     }
 
     /// The table called `name`.
@@ -456,6 +465,26 @@ impl Query {
     /// The signature: [`signature`] of name, arguments and answer.
     pub fn signature(&self) -> Signature {
         signature(&self.name, &self.arguments, &self.answer)
+    }
+
+    /// The rows of a view as those of a table, which is how they are followed; none of other queries.
+    pub fn rows(&self) -> Option<Table> {
+        let (Some(key), Type::List(row)) = (&self.key, &self.answer) else { return None };
+        let Type::Struct(fields) = &**row else { return None };
+        let column =
+            |Field { name, ty }: &Field| Column { name: name.clone(), ty: ty.clone(), default: None, since: 1 };
+        let table = Table {
+            name: self.name.clone(),
+            kind: TableKind::default(),
+            public: self.public,
+            version: 1,
+            columns: fields.iter().map(column).collect(),
+            primary_key: Vec::new(),
+            auto_inc: None,
+            indexes: Vec::new(),
+        };
+        let primary_key = key.iter().map(|name| table.column(name)).collect::<Option<_>>()?;
+        Some(Table { primary_key, ..table })
     }
 }
 

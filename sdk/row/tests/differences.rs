@@ -37,8 +37,15 @@ fn schema() -> Schema {
         hook: None,
         access: None,
     };
-    let ask =
-        Query { name: "ask".into(), public: true, arguments: vec![], answer: Type::U64, error: None, reads: None };
+    let ask = Query {
+        name: "ask".into(),
+        public: true,
+        arguments: vec![],
+        answer: Type::U64,
+        error: None,
+        reads: None,
+        key: None,
+    };
     Schema {
         name: "count".into(),
         version: "0.1.0".into(),

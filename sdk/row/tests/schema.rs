@@ -40,7 +40,7 @@ fn reducer(name: &str) -> Reducer {
 }
 
 fn query(name: &str) -> Query {
-    Query { name: name.into(), public: true, arguments: vec![], answer: Type::U64, error: None, reads: None }
+    Query { name: name.into(), public: true, arguments: vec![], answer: Type::U64, error: None, reads: None, key: None }
 }
 
 fn schema() -> Schema {
@@ -545,6 +545,52 @@ fn access() {
         |schema| schema.queries[0].reads = Some(names(&["events"])),
         expect!["malformed: `ask` declares reads of `events`, whose kind has none"],
     );
+}
+
+#[test]
+fn views_give_rows_that_a_key_tells_apart() {
+    let names = |names: &[&str]| -> Vec<String> { names.iter().map(|name| name.to_string()).collect() };
+    let view = |key: &[&str], row: Type| {
+        let key = Some(names(key));
+        move |schema: &mut Schema| {
+            let query = &mut schema.queries[0];
+            (query.key, query.answer) = (key, Type::List(Box::new(row)));
+        }
+    };
+    let row = || {
+        let field = |name: &str, ty| Field { name: name.into(), ty };
+        let map = Type::Map(Box::new(Type::U8), Box::new(Type::U8));
+        Type::Struct(vec![field("id", Type::U64), field("name", Type::String), field("seen", map)])
+    };
+    check(view(&["id"], row()), expect!["allowed"]);
+    check(view(&["name", "id"], row()), expect!["allowed"]);
+    check(view(&[], row()), expect!["malformed: view `ask` has no key: name the fields that tell its rows apart"]);
+    check(
+        view(&["nobody"], row()),
+        expect!["malformed: the key of view `ask` is not of its rows: they have no `nobody`"],
+    );
+    check(view(&["id", "id"], row()), expect!["malformed: the key of view `ask` has `id` twice"]);
+    check(view(&["seen"], row()), expect!["malformed: the key of view `ask` has `seen`, which has no order"]);
+    check(
+        view(&["id"], Type::U64),
+        expect!["malformed: view `ask` gives list<u64>, no rows: make it a list of structs"],
+    );
+    check(
+        |schema| schema.queries[0].key = Some(names(&["id"])),
+        expect!["malformed: view `ask` gives u64, no rows: make it a list of structs"],
+    );
+    let refuses = |schema: &mut Schema| {
+        view(&["id"], row())(schema);
+        schema.queries[0].error = Some(Type::U8);
+    };
+    check(refuses, expect!["malformed: view `ask` has an error of its own: who follows gets rows and nothing else"]);
+
+    let mut schema = schema();
+    view(&["name", "id"], row())(&mut schema);
+    assert_eq!(Schema::decode(&schema.encode().unwrap()).unwrap(), schema);
+    let rows = schema.followed("ask").unwrap();
+    assert_eq!((rows.primary_key.as_slice(), rows.row_type()), (&[1, 0][..], row()));
+    assert!(schema.followed("rows").is_some() && schema.followed("act").is_none());
 }
 
 #[test]

@@ -103,6 +103,7 @@ const COUNT: RecordDesc = RecordDesc::Query(QueryDesc {
     answer: <Option<u64> as Typed>::DESC,
     error: Some(<(u8, bool) as Typed>::DESC),
     reads: Some(&["greeting"]),
+    key: None,
 });
 
 /// As a guest's macros emit them.
@@ -210,6 +211,7 @@ fn expected() -> Schema {
             answer: Type::Option(Box::new(Type::U64)),
             error: Some(Type::Tuple(vec![Type::U8, Type::Bool])),
             reads: Some(names(&["greeting"])),
+            key: None,
         }],
     }
 }

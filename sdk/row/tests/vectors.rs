@@ -304,6 +304,14 @@ fn schema() -> Schema {
         answer: list(greeting.row_type()),
         error: Some(Type::String),
         reads: Some(vec!["greeting".into()]),
+        key: None,
+    };
+    let newest = Query {
+        name: "newest".into(),
+        arguments: vec![],
+        error: None,
+        key: Some(vec!["id".into()]),
+        ..greetings_for.clone()
     };
     Schema {
         name: "hello".into(),
@@ -311,7 +319,7 @@ fn schema() -> Schema {
         public: true,
         tables: vec![greeting],
         reducers: vec![greet, on_greeting],
-        queries: vec![greetings_for],
+        queries: vec![greetings_for, newest],
         links: vec![],
     }
 }

@@ -2,11 +2,11 @@
 
 use isx::Typed;
 
-/// A reducer or query of the module, with its context `C`: the function itself. `Kind` tells functions that return a
+/// A reducer, query or view of the module, with its context `C`: the function itself. `Kind` tells functions that return a
 /// `Result` from others, and is never written.
 #[diagnostic::on_unimplemented(
     message = "this is not a function that can be called so",
-    note = "give a reducer to `call` and a query to `query`: the function itself, which has at most 8 arguments"
+    note = "give a reducer to `call`, a query to `query` and a view to `view`: the function itself, which has at most 8 arguments"
 )]
 pub trait Callable<C, Kind> {
     /// Its arguments after the context: a tuple.

@@ -5,7 +5,7 @@ use crate::callable::{Callable, name_of};
 use crate::host::{Call, Context, Host, Stop, cut};
 use crate::limits::ERROR_TEXT_BYTES_MAX;
 use isx::__rt::{Record, Refused as Failure, inventory, within};
-use isx::{QueryContext, ReducerContext, Typed};
+use isx::{QueryContext, ReducerContext, Typed, ViewContext};
 use isx_row::codec::decode_record;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::schema::{Hook, Link, Schema};
@@ -163,17 +163,35 @@ impl Module {
         arguments: F::Arguments,
     ) -> Result<F::Answer, Refused> {
         drop(query);
-        let name = name_of::<F>();
+        self.ask(name_of::<F>(), &encoded(&arguments)?).and_then(|answer| decoded(&answer))
+    }
+
+    /// The rows of a view, for [`Module::set_caller`].
+    ///
+    /// # Errors
+    /// As [`Module::call`].
+    ///
+    /// # Panics
+    /// When the function is no view of the module.
+    pub fn view<Kind, F: Callable<ViewContext, Kind>>(
+        &mut self,
+        view: F,
+        arguments: F::Arguments,
+    ) -> Result<F::Answer, Refused> {
+        drop(view);
+        self.ask(name_of::<F>(), &encoded(&arguments)?).and_then(|answer| decoded(&answer))
+    }
+
+    fn ask(&mut self, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Refused> {
         let schema = Arc::clone(&self.schema);
         let Some(query) = schema.query(name) else {
-            panic!("`{name}` is no query of the module: give `query` the function itself");
+            panic!("`{name}` is no query and no view of the module: give `query` or `view` the function itself");
         };
-        let arguments = encoded(&arguments)?;
         let (done, _) = self.run(self.changed, |host| {
             let access = Access::Query(query.reads.clone());
-            Function { name, error: query.error.as_ref(), access }.run(host, &arguments, 0)
+            Function { name, error: query.error.as_ref(), access }.run(host, arguments, 0)
         });
-        done.and_then(|answer| decoded(&answer))
+        done
     }
 
     /// Runs a reducer by name, its arguments and answer encoded.

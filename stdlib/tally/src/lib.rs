@@ -5,7 +5,7 @@
 //! refused and changes nothing.
 //! Each reducer moves counter and sum by the same amount, in one transaction; a counter at zero has no row.
 
-use isx::{Error, QueryContext, ReducerContext};
+use isx::{Error, QueryContext, ReducerContext, ViewContext};
 
 isx::module!(public);
 
@@ -95,6 +95,12 @@ fn top(ctx: &QueryContext, n: u32) -> Result<Vec<(String, u64)>, Error> {
     rows.take(n.min(TOP_MAX) as usize).map(|row| row.map(|row| (row.key, row.count))).collect()
 }
 
+/// The counters of at least `least`, lowest first, as they come and go.
+#[isx::view(public, reads(counter))]
+fn above(ctx: &ViewContext, least: u64) -> Result<Vec<Counter>, Error> {
+    ctx.db.counter().range_by_count(least..).collect()
+}
+
 /// The sum of all counters.
 #[isx::query(public, reads(sum))]
 fn total(ctx: &QueryContext) -> Result<u64, Error> {
@@ -121,6 +127,8 @@ mod tests {
         assert_eq!(module.call(add, ("b".into(), 5))?, 5);
         assert_eq!(module.call(remove, ("a".into(), 3))?, 0);
         assert_eq!(module.query(top, (9,))?, [("b".to_string(), 5)], "at zero a row goes");
+        assert_eq!(module.view(above, (5,))?, [Counter { key: "b".into(), count: 5 }]);
+        assert_eq!(module.view(above, (6,))?, []);
         let full = module.call(add, ("c".into(), u64::MAX)).unwrap_err();
         assert!(full.to_string().starts_with("application: 5 and"), "{full}");
         assert_eq!((module.query(total, ())?, module.query(get, ("c".into(),))?), (5, 0), "all of it was rolled back");

@@ -30,6 +30,7 @@ pub(super) struct MountHead {
     pub(super) revision: Revision,
     changed: Time,
     version: u64,
+    module_since: Revision,
     creator: isx_row::Principal,
     module: ModuleRecord,
     pub(super) ring_floor: Revision,
@@ -47,6 +48,7 @@ impl MountHead {
             revision: mount.revision,
             changed: mount.changed,
             version: mount.version,
+            module_since: mount.module_since,
             creator: mount.creator,
             module: ModuleRecord::clone(&mount.module),
             ring_floor,
@@ -65,12 +67,16 @@ impl MountParts {
         if !head.timers.fit(&timetable) {
             return Err(malformed("the schedules are not those of the module"));
         }
+        if head.module_since > head.revision.next() {
+            return Err(malformed("the module is of a revision that has not come"));
+        }
         Ok(Mount {
             id: head.mount,
             incarnation: head.incarnation,
             revision: head.revision,
             changed: head.changed,
             version: head.version,
+            module_since: head.module_since,
             creator: head.creator,
             module: Arc::new(head.module),
             tracks_sessions: database.schema().tracks_sessions(),
@@ -93,6 +99,7 @@ impl Wire for MountHead {
         self.revision.put(out);
         self.changed.put(out);
         self.version.put(out);
+        self.module_since.put(out);
         self.creator.put(out);
         self.module.put(out);
         self.ring_floor.put(out);
@@ -108,6 +115,7 @@ impl Wire for MountHead {
             revision: Wire::take(reader)?,
             changed: Wire::take(reader)?,
             version: Wire::take(reader)?,
+            module_since: Wire::take(reader)?,
             creator: Wire::take(reader)?,
             module: Wire::take(reader)?,
             ring_floor: Wire::take(reader)?,

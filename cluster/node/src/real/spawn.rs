@@ -32,6 +32,7 @@ impl Threads {
             Lane::Publish => ("isx-publish".into(), STACK_BYTES),
             Lane::Apply(group) => (format!("isx-apply-{group}"), self.apply_stack_bytes),
             Lane::Query(group) => (format!("isx-query-{group}"), self.apply_stack_bytes),
+            Lane::View(group) => (format!("isx-view-{group}"), self.apply_stack_bytes),
             Lane::Past(group) => (format!("isx-past-{group}"), self.apply_stack_bytes),
         };
         let thread = std::thread::Builder::new().name(name).stack_size(stack_bytes);

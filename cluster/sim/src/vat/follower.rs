@@ -1,4 +1,5 @@
-//! Followers: each has tally's table as the stream of its changes tells it, and sees that none is missing or comes twice.
+//! Followers: each has tally's table, or a view of it, as the stream of its changes tells it, and sees that none is missing or
+//! comes twice.
 
 use crate::random::Random;
 use crate::vat::caller::{self, MOUNT};
@@ -6,16 +7,23 @@ use crate::vat::dial::{Dialled, Right};
 use crate::vat::ledger::{Ledger, Move};
 use crate::world::World;
 use futures::StreamExt;
-use isx_iface::table::{Changed, RowChange, Step, follow};
+use isx_iface::payload::encode;
+use isx_iface::table::{Changed, RowChange, Step, follow, follow_view};
 use isx_iface::{Anchor, Host};
 use isx_row::typed::decode_record;
-use isx_row::{Bytes, Class, Error, Incarnation, Revision};
+use isx_row::{Bytes, Class, Error, Incarnation, Revision, Signature};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The table.
+/// The table, and the view of its rows from a count on.
 const TABLE: &str = "counter";
+const VIEW: &str = "above";
+/// Of so many followers in a thousand it is the view, from one of these counts on: beyond those of many rows, which together
+/// are more than a view may have.
+const VIEW_PER_MILLE: u64 = 500;
+const LEAST: Range<u64> = 400..2_000;
 /// After so many steps in a thousand the program is started again: it has its cursor and its rows, or nothing.
 const AGAIN_PER_MILLE: u64 = 5;
 const ANEW_PER_MILLE: u64 = 30;
@@ -24,6 +32,8 @@ const ANEW_PER_MILLE: u64 = 30;
 pub(crate) struct Follower {
     world: Arc<World>,
     number: u64,
+    /// From which count on it follows the view; the table if none.
+    least: Option<u64>,
     seen: Mutex<Seen>,
 }
 
@@ -36,12 +46,16 @@ struct Seen {
     /// It was there before, and lost what it had.
     anew: bool,
     moves: BTreeMap<(u64, Move), u64>,
+    /// It may have to begin again: what became of a view between two lives is not kept.
+    is_view: bool,
 }
 
 impl Follower {
     /// Begins to follow.
     pub(crate) fn begin(world: &Arc<World>, number: u64, mut random: Random) -> Arc<Self> {
-        let follower = Arc::new(Self { world: world.clone(), number, seen: Mutex::default() });
+        let least = random.per_mille(VIEW_PER_MILLE).then(|| random.range(LEAST));
+        let seen = Mutex::new(Seen { is_view: least.is_some(), ..Seen::default() });
+        let follower = Arc::new(Self { world: world.clone(), number, least, seen });
         let right = if random.per_mille(500) { Right::Owner } else { Right::Stranger };
         let program = Dialled::new(world, right);
         let (life, following) = (program.life, follower.clone());
@@ -67,13 +81,16 @@ impl Follower {
     async fn follow(&self, program: &Dialled, random: &mut Random) -> Result<(), Error> {
         let object = program.host().walk(MOUNT.into()).await?.object().await?;
         let cursor = self.seen().cursor;
-        let mut steps = follow(&object, TABLE, cursor).await?;
+        let mut steps = match self.least {
+            None => follow(&object, TABLE, cursor).await?,
+            Some(least) => follow_view(&object, (VIEW, Signature::ANY), encode(&(least,))?, cursor).await?,
+        };
         while let Some(step) = steps.next().await {
             if let Err(wrong) = self.seen().step(step?) {
                 self.wrong(format_args!("{wrong}"));
             }
             if random.per_mille(ANEW_PER_MILLE) {
-                *self.seen() = Seen { anew: true, ..Seen::default() };
+                *self.seen() = Seen { anew: true, is_view: self.least.is_some(), ..Seen::default() };
                 break;
             }
             if random.per_mille(AGAIN_PER_MILLE) {
@@ -85,14 +102,24 @@ impl Follower {
 
     /// Whether it has these rows.
     pub(crate) fn has(&self, rows: &BTreeMap<String, u64>) -> bool {
-        self.seen().rows == *rows
+        self.seen().rows == self.followed(rows)
+    }
+
+    /// What it follows of the rows of the table.
+    fn followed(&self, rows: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let least = self.least.unwrap_or(0);
+        rows.iter().filter(|(_, count)| **count >= least).map(|(key, count)| (key.clone(), *count)).collect()
     }
 
     /// Judges what it saw of a world that has come together.
     pub(crate) fn judge(&self, rows: &BTreeMap<String, u64>, ledger: &Ledger) {
         let seen = self.seen();
-        if seen.rows != *rows {
-            self.wrong(format_args!("it has {:?} at {:?}, the table is {rows:?}", seen.rows, seen.cursor));
+        if seen.rows != self.followed(rows) {
+            let (least, cursor) = (self.least, seen.cursor);
+            self.wrong(format_args!("from {least:?} it has {:?} at {cursor:?}, the table is {rows:?}", seen.rows));
+        }
+        if self.least.is_some() {
+            return;
         }
         ledger.judge(&seen.moves, seen.whole).into_iter().for_each(|wrong| self.wrong(format_args!("{wrong}")));
     }
@@ -109,9 +136,10 @@ impl Seen {
         let before = self.cursor.replace(cursor);
         if step.reset {
             // The rings of these runs hold everything, and the mount has one incarnation.
-            if let Some(before) = before {
+            if let Some(before) = before.filter(|before| !self.is_view || before.1 >= cursor.1) {
                 return Err(format!("after {before:?} it begins again at {cursor:?}"));
             }
+            self.rows.clear();
             for change in &step.changes {
                 let (key, count) = row(&change.new)?.ok_or("a row that is present is missing")?;
                 self.rows.insert(key, count);

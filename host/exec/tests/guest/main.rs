@@ -8,4 +8,5 @@ mod mount;
 mod scans;
 mod sessions;
 mod times;
+mod views;
 mod words;

@@ -83,6 +83,7 @@ pub fn kv_schema() -> Schema {
         answer: Type::U64,
         error: None,
         reads: None,
+        key: None,
     };
     let hook = |name: &str, table: &str| Reducer {
         public: false,
@@ -126,6 +127,9 @@ pub fn kv_schema() -> Schema {
     reducers.push(hook("on_add", "kv"));
     reducers.push(hook("d_chain", "bonds"));
     reducers.sort_by(|a, b| a.name.cmp(&b.name));
+    // The module does for it what it does for `x_caller`, which asks for the time.
+    let rows = Type::List(Box::new(Type::Struct(pair())));
+    let view = Query { answer: rows, key: Some(vec!["key".into()]), ..query("x_view") };
     let by_value = Index { name: "by_value".into(), columns: vec![1], kind: IndexKind::Btree, unique: false };
     Schema {
         name: "kv".into(),
@@ -133,7 +137,7 @@ pub fn kv_schema() -> Schema {
         public: true,
         tables: vec![table("audit", vec![]), table("bonds", vec![]), table("kv", vec![by_value])],
         reducers,
-        queries: ["get", "question", "sum", "z_random"].map(query).to_vec(),
+        queries: vec![query("get"), query("question"), query("sum"), view, query("z_random")],
         links: vec![],
     }
 }

@@ -83,6 +83,26 @@ impl QueryContext {
     }
 }
 
+/// What a view is given: the mount's tables, to read, and who asks. It has no time and no random: its rows stay as they are
+/// until a table that it reads changes.
+#[derive(Debug)]
+pub struct ViewContext {
+    /// The tables, through one method for each: `ctx.db.greeting()`.
+    pub db: Db<Read>,
+}
+
+impl ViewContext {
+    #[doc(hidden)]
+    pub fn __begin() -> Self {
+        Self { db: Db::new() }
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> Principal {
+        caller()
+    }
+}
+
 fn caller() -> Principal {
     // The contract says 32 bytes; a host that breaks it gets a principal that nobody is.
     host::caller().try_into().map_or(Principal([0; 32]), Principal)

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A struct that is the row of a table. Implemented by `#[isx::table]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the row of a table",
-    note = "put `#[isx::table]` on the struct"
+    note = "put `#[isx::table]` on the struct; a view of other rows says what tells them apart: `#[isx::view(key(field))]`"
 )]
 pub trait Table: Typed {
     /// The table's name.
@@ -26,6 +26,8 @@ pub trait Table: Typed {
     const VERSION: u16;
     /// Whether the host writes into inserted rows: a number, the time.
     const HOST_WRITES: bool;
+    /// The primary key's columns.
+    const KEY_COLUMNS: &'static [&'static str];
     /// The primary key: its column's type, or a tuple of its columns' types.
     type Key: Typed;
 

@@ -333,6 +333,7 @@ fn put_query(out: &mut Vec<u8>, query: &Query) {
     put_type(out, &query.answer);
     put_option(out, query.error.as_ref(), put_type);
     put_option(out, query.reads.as_deref(), put_names);
+    put_option(out, query.key.as_deref(), put_names);
 }
 
 fn put_link(out: &mut Vec<u8>, link: &Link) {
@@ -592,6 +593,7 @@ impl<'a> Reader<'a> {
             answer: self.ty(TYPE_DEPTH_MAX)?,
             error: self.option(|reader| reader.ty(TYPE_DEPTH_MAX))?,
             reads: self.option(Self::names)?,
+            key: self.option(Self::names)?,
         })
     }
 }

@@ -499,7 +499,44 @@ fn takes_rows(reducer: &Reducer, table: &Table, rows: usize) -> Checked {
 fn query(schema: &Schema, query: &Query) -> Checked {
     function(&query.name, &query.arguments, &query.answer, query.error.as_ref())?;
     let keeps = |kind| matches!(kind, TableKind::Durable | TableKind::Session);
-    query.reads.iter().try_for_each(|reads| tables(schema, &query.name, "reads", reads, keeps))
+    query.reads.iter().try_for_each(|reads| tables(schema, &query.name, "reads", reads, keeps))?;
+    query.key.as_deref().map_or(Ok(()), |key| view(query, key))
+}
+
+/// Its rows are told apart by fields of theirs.
+fn view(Query { name, answer, error, .. }: &Query, key: &[String]) -> Checked {
+    let row = match answer {
+        Type::List(row) => match &**row {
+            Type::Struct(fields) => Some(fields),
+            _ => None,
+        },
+        _ => None,
+    };
+    let row =
+        row.ok_or_else(|| malformed(format!("view `{name}` gives {answer}, no rows: make it a list of structs")))?;
+    if error.is_some() {
+        return Err(malformed(format!(
+            "view `{name}` has an error of its own: who follows gets rows and nothing else"
+        )));
+    }
+    if key.is_empty() {
+        return Err(malformed(format!("view `{name}` has no key: name the fields that tell its rows apart")));
+    }
+    for (index, part) in key.iter().enumerate() {
+        match row.iter().find(|field| field.name == *part) {
+            None => {
+                return Err(malformed(format!("the key of view `{name}` is not of its rows: they have no `{part}`")));
+            }
+            Some(_) if key.iter().take(index).any(|before| before == part) => {
+                return Err(malformed(format!("the key of view `{name}` has `{part}` twice")));
+            }
+            Some(field) if !is_key_type(&field.ty) => {
+                return Err(malformed(format!("the key of view `{name}` has `{part}`, which has no order")));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn tables(schema: &Schema, function: &str, what: &str, names: &[String], may: impl Fn(TableKind) -> bool) -> Checked {

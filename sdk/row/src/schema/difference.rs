@@ -341,6 +341,15 @@ impl Item for Query {
         if self.reads != new.reads {
             found.push(changed(item.into(), "what it may read differs".into(), Effect::Kept));
         }
+        if self.key != new.key {
+            let detail = match (&self.key, &new.key) {
+                (None, _) => "it is a view now",
+                (_, None) => "it is no view any more",
+                _ => "other fields tell its rows apart",
+            };
+            let effect = if self.key.is_none() { Effect::Kept } else { Effect::Callers };
+            found.push(changed(item.into(), detail.into(), effect));
+        }
     }
 }
 

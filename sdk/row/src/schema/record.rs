@@ -258,6 +258,10 @@ impl Sink<'_> {
                 if let Some(reads) = query.reads {
                     self.names(reads);
                 }
+                self.flag(query.key.is_some());
+                if let Some(key) = query.key {
+                    self.names(key);
+                }
             }
             RecordDesc::Link(link) => {
                 self.path(link.path);

@@ -7,6 +7,7 @@ isx::module!(public);
 pub mod accounts;
 pub mod alarms;
 pub mod items;
+pub mod notes;
 pub mod online;
 pub mod players;
 pub mod visits;

@@ -183,4 +183,6 @@ pub struct QueryDesc {
     pub error: Option<&'static TypeDesc>,
     /// Tables it reads, in any order; `None`: every own table.
     pub reads: Option<&'static [&'static str]>,
+    /// Of a view: the fields that tell its rows apart.
+    pub key: Option<&'static [&'static str]>,
 }
