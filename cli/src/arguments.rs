@@ -79,6 +79,20 @@ pub enum Verb {
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
     #[command(after_help = examples::PUBLISH)]
     Publish(Publish),
+    /// Give a mount back a module that it had: columns and tables that this did not know yet are lost
+    #[command(after_help = examples::ROLLBACK)]
+    Rollback {
+        /// The mount's path, or a module of the project
+        path: String,
+        /// The beginning of the module's code, as `isx inspect PATH` lists it [default: the one before]
+        code: Option<String>,
+        /// Show what it would change, tried on a fork, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask where data is lost
+        #[arg(long)]
+        yes: bool,
+    },
     /// The schema of a mount or a component
     #[command(after_help = examples::SCHEMA)]
     Schema {

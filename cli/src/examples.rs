@@ -22,6 +22,7 @@ examples! {
         "isx bindings ./module --lang json-schema",
         "isx bindings chat.wasm --lang rust --out src/chat.rs";
     PUBLISH: "isx publish", "isx publish chat --dry-run", "isx publish chat.wasm /self/rooms/chat";
+    ROLLBACK: "isx rollback chat", "isx rollback /self/chat 01ab --dry-run", "isx rollback chat --yes";
     SCHEMA: "isx schema chat", "isx schema /self/chat --json", "isx schema ./chat.wasm";
     INSPECT: "isx inspect ./chat.wasm", "isx inspect /self/chat";
     CALL: "isx call chat send hi",

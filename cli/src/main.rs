@@ -34,6 +34,7 @@ mod places;
 mod project;
 mod reach;
 mod rights;
+mod rollback;
 mod rows;
 mod run;
 mod runtime;
@@ -167,6 +168,9 @@ async fn with_host(
         Verb::Publish(Publish { what, path, dry_run }) => {
             let targets = Project::targets(project, what.as_deref(), path.as_deref())?;
             modules::publish(host, &targets, dry_run, show).await
+        }
+        Verb::Rollback { path, code, dry_run: dry, yes } => {
+            rollback::rollback(host, &path, code.as_deref(), rollback::How { dry, yes }, show).await
         }
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
         Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade_shown, upload};
 use isx_iface::{Anchor, Host, HostStub, Module, ModuleStub};
-use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema};
+use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Way};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -72,6 +72,7 @@ pub struct Plan {
     limits: MountLimits,
     parent: AnchorStub,
     schema: Schema,
+    code: ContentHash,
     present: Option<Present>,
 }
 
@@ -79,6 +80,8 @@ pub struct Plan {
 struct Present {
     module: ModuleStub,
     code: ContentHash,
+    /// Those before it.
+    earlier: Vec<ContentHash>,
     /// Its schema.
     schema: Schema,
     /// What the component changes.
@@ -112,7 +115,8 @@ impl Plan {
             upload_shown(host, component).await?;
         }
         let present = present(&parent, name, &schema).await.with_context(|| path.clone())?;
-        Ok(Self { path, limits: target.limits.clone(), parent, schema, present })
+        let code = ContentHash::of(component);
+        Ok(Self { path, limits: target.limits.clone(), parent, schema, code, present })
     }
 
     /// Where it is to be mounted.
@@ -134,7 +138,9 @@ impl Plan {
     pub fn refused(&self) -> Option<Error> {
         let refused = self.differences().iter().find(|difference| difference.effect == Effect::Refused)?;
         let table = refused.item.strip_prefix("table ").unwrap_or_default();
+        let had = self.present.as_ref().is_some_and(|present| present.earlier.contains(&self.code));
         let cure = match self.schema.migration(table) {
+            _ if had => format!("to go back to it, and lose that: `isx rollback {} {}`", self.path, self.code),
             None => {
                 format!("move its rows with a hook `#[isx::reducer(on = \"{table}.migrate\")]`, which `isx dev` writes")
             }
@@ -165,7 +171,7 @@ impl Plan {
     async fn attempt(&self, host: &HostStub, component: &[u8]) -> Result<u64> {
         let Some(present) = &self.present else { return Ok(0) };
         let code = upload_shown(host, component).await?;
-        Ok(present.module.try_upgrade(code).await.with_context(|| self.path.clone())?.rows)
+        Ok(present.module.try_upgrade(code, false).await.with_context(|| self.path.clone())?.rows)
     }
 
     /// Says what differs.
@@ -260,15 +266,17 @@ async fn present(parent: &AnchorStub, name: &str, schema: &Schema) -> Result<Opt
         Ok(module) => {
             let description = isx_iface::module::describe(&module).await?;
             let old = Schema::decode(&description.schema.0)?;
-            let differences = old.differences(schema);
-            Ok(Some(Present { module, code: description.code, schema: old, differences }))
+            let differences = old.differences(schema, Way::On);
+            let earlier = description.earlier.iter().map(|earlier| earlier.code).collect();
+            Ok(Some(Present { module, code: description.code, earlier, schema: old, differences }))
         }
         Err(error) if error.code == Code::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn difference_json(difference: &Difference) -> Json {
+/// A difference in JSON.
+pub fn difference_json(difference: &Difference) -> Json {
     let change = match difference.change {
         Change::Added => "added",
         Change::Removed => "removed",
@@ -279,13 +287,14 @@ fn difference_json(difference: &Difference) -> Json {
         Effect::Callers => "callers",
         Effect::Indexed => "indexed",
         Effect::Migrated => "migrated",
+        Effect::Lost => "lost",
         Effect::Refused => "refused",
     };
     json!({ "item": difference.item, "change": change, "detail": difference.detail.trim(), "effect": effect })
 }
 
 /// A bar for rows that move, on a terminal.
-fn migration_bar() -> ProgressBar {
+pub fn migration_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     let style = ProgressStyle::with_template("{msg} {bar:30} {human_pos} of {human_len} rows, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -353,6 +362,9 @@ pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()
         "path": path, "mount": description.mount.to_string(), "state": description.state, "code": description.code.to_string(),
         "incarnation": description.incarnation.to_string(), "revision": description.revision.to_string(),
         "rows": description.rows_count.to_string(), "bytes": description.table_bytes.to_string(),
+        "earlier": description.earlier.iter().map(|one| json!({
+            "code": one.code.to_string(), "since": one.since.to_string(),
+        })).collect::<Json>(),
     });
     describe(head, Some(&Schema::decode(&description.schema.0)?), show)
 }

@@ -153,7 +153,7 @@ pub async fn walk(host: &HostStub, path: &str) -> Result<AnchorStub> {
 }
 
 /// Asks on the terminal; without one the answer is an error that names the flag.
-fn confirmed(question: &str) -> Result<bool> {
+pub fn confirmed(question: &str) -> Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         bail!("{question} Say so with --yes");

@@ -205,6 +205,7 @@ impl Project {
             | Verb::Tree { path }
             | Verb::Mount { path, .. }
             | Verb::Unmount { path }
+            | Verb::Rollback { path, .. }
             | Verb::Rm { path, .. } => Self::path_of(project, path),
             Verb::Diff(Diff { path, other, .. }) => {
                 Self::path_of(project, path)?;

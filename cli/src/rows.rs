@@ -150,10 +150,18 @@ pub async fn watch(
         None => isx_iface::table::follow(&object, name, None).await?,
         Some((query, arguments)) => follow_view(&object, (name, query.signature()), arguments.clone(), None).await?,
     };
-    let mut left = count.unwrap_or(u64::MAX);
+    let (mut left, mut is_first) = (count.unwrap_or(u64::MAX), true);
     while left > 0 {
         let Some(step) = steps.next().await else { break };
         let step = step?;
+        let revision = step.revision;
+        if step.reset && !std::mem::take(&mut is_first) {
+            // What was shown before is void.
+            show.one(
+                || format!("{revision} reset"),
+                || json!({ "revision": revision.0.to_string(), "change": "reset" }),
+            )?;
+        }
         for change in &step.changes {
             let what = match change.what {
                 RowChange::Present => "row",
@@ -164,7 +172,6 @@ pub async fn watch(
             let of = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| row(&fields, &bytes.0)).transpose();
             let (old, new) = (of(&change.old)?, of(&change.new)?);
             let shown = new.as_ref().or(old.as_ref()).map(Json::to_string).unwrap_or_default();
-            let revision = step.revision;
             show.one(
                 || format!("{revision} {what} {shown}"),
                 || json!({ "revision": revision.0.to_string(), "change": what, "old": old, "new": new }),

@@ -128,3 +128,69 @@ fn rows_move_to_the_tables_of_the_module_after_or_nothing_changes() {
     // The same module again has nothing to move.
     assert!(say(&stage, &project, &["publish"]).stdout.starts_with("unchanged"));
 }
+
+/// The module of `isx new` with a column and a table more.
+fn widened(source: &str) -> String {
+    let wider = source.replace("pub text: String,", "pub text: String,\n    #[default(7)]\n    pub stars: u32,");
+    let wider = wider.replace("text: text.clone() }", "text: text.clone(), stars: 5 }");
+    assert_ne!(wider, source);
+    wider
+        + "\n#[isx::table(public)]\npub struct Extra {\n    #[primary_key]\n    pub id: u64,\n}\n\n#[isx::reducer(public)]\n\
+             fn extra(ctx: &ReducerContext, id: u64) -> isx::Result<()> {\n    ctx.db.extra().insert(Extra { id }).map(drop)\n}\n"
+}
+
+#[test]
+fn a_mount_goes_back_to_the_module_before() {
+    let mut stage = Stage::new();
+    stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
+    let here = stage.folder.path().to_path_buf();
+    let project = here.join("greeter");
+    let well = |folder: &Path, arguments: &[&str]| {
+        let said = say(&stage, folder, arguments);
+        assert_eq!(said.code, 0, "isx {arguments:?}: {}{}", said.stdout, said.stderr);
+        said.stdout + &said.stderr
+    };
+    well(&here, &["new", "greeter"]);
+    well(&project, &["publish"]);
+    let none = say(&stage, &here, &["rollback", "/self/greeter"]);
+    assert_eq!(none.code, 127, "{}", none.stderr);
+    assert!(none.stderr.contains("has had no other module"), "{}", none.stderr);
+    well(&here, &["call", "/self/greeter", "greet", "ada"]);
+    let source = project.join("src/lib.rs");
+    let before = std::fs::read_to_string(&source).expect("the module");
+    std::fs::write(&source, widened(&before)).expect("the module");
+    well(&project, &["publish"]);
+    well(&here, &["call", "/self/greeter", "greet", "grace"]);
+    well(&here, &["call", "/self/greeter", "extra", "1"]);
+
+    // The module before, published, is no way back by itself.
+    std::fs::write(&source, &before).expect("the module");
+    let refused = say(&stage, &project, &["publish"]);
+    assert!(refused.code == 125 && refused.stderr.contains("isx rollback /self/greeter"), "{}", refused.stderr);
+    // What is lost is said before, and not lost unasked.
+    let dry = well(&here, &["rollback", "/self/greeter", "--dry-run"]);
+    for part in ["table greeting: column stars removed (this data is lost", "- table extra", "2 rows would move"] {
+        assert!(dry.contains(part), "{dry}");
+    }
+    let unasked = say(&stage, &here, &["rollback", "/self/greeter"]);
+    assert_eq!(unasked.code, 125, "{}", unasked.stderr);
+    assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
+    assert!(well(&here, &["rows", "/self/greeter:greeting"]).contains("stars"));
+    let unknown = say(&stage, &here, &["rollback", "/self/greeter", "beef", "--yes"]);
+    assert_eq!(unknown.code, 127, "{}", unknown.stderr);
+
+    let done = well(&here, &["rollback", "/self/greeter", "--yes"]);
+    assert!(done.contains("rolled back /self/greeter: greeter 0.1.0"), "{done}");
+    let rows = well(&here, &["rows", "/self/greeter:greeting", "--json"]);
+    assert!(rows.contains("grace") && rows.contains("ada") && !rows.contains("stars"), "{rows}");
+    assert_eq!(say(&stage, &here, &["rows", "/self/greeter:extra"]).code, 127);
+    well(&here, &["call", "/self/greeter", "greet", "barbara"]);
+    // What was is still there to be asked, a start keeps what was done, and there is a way on again.
+    stage.kill();
+    stage.start(&["start", "--alias", "alpha", "--listen", "127.0.0.1:0"]);
+    let said = |arguments: &[&str]| say(&stage, &here, arguments);
+    assert!(said(&["rows", "/self/greeter:extra", "--at", "5"]).stdout.contains('1'));
+    assert!(said(&["inspect", "/self/greeter"]).stdout.contains("earlier"));
+    assert_eq!(said(&["rollback", "/self/greeter"]).code, 0, "nothing is lost on the way to the newer one");
+    assert!(said(&["rows", "/self/greeter:greeting"]).stdout.contains("stars"));
+}

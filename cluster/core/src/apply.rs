@@ -237,8 +237,8 @@ impl<'a> Run<'a> {
                 }
                 outcome
             }
-            Request::Upgrade { mount, expected, module } => {
-                return self.upgrade(group, place, mount, expected, module);
+            Request::Upgrade { mount, expected, module, way } => {
+                return self.upgrade(group, place, mount, expected, (module, *way));
             }
             Request::Migrate { mount, moved } => return self.migrate(group, place, mount, *moved),
             Request::Fire { mount } => return self.fire(group, place, mount),

@@ -207,8 +207,8 @@ impl MountsGroup {
     /// The candidate to which the rows of a mount move, how many have, and how many there are.
     pub(crate) fn migration(&self, mount: &Mount) -> Option<(&Arc<Mount>, u64, u64)> {
         let candidate = &self.mounts.get(&mount.candidate_id()).filter(|_| mount.moving.is_waiting())?.mount;
-        let Moving::Candidate { moved, .. } = &candidate.moving else { return None };
-        let moves = mount.database.moves(candidate.database.schema()).unwrap_or_default();
+        let Moving::Candidate { way, moved, .. } = &candidate.moving else { return None };
+        let moves = mount.database.moves(candidate.database.schema(), *way).unwrap_or_default();
         Some((candidate, *moved, mount.rows_of(&moves)))
     }
 

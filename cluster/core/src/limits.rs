@@ -76,6 +76,9 @@ pub const TRANSACTION_BYTES: usize = 64;
 /// Transactions handed out at once to who continues a subscription; it asks again for more.
 pub const TRANSACTIONS_PAGE_MAX: usize = 1024;
 
+/// Modules that a mount had before and that are known by their codes, to go back to; the oldest go.
+pub const MODULES_EARLIER_MAX: usize = 16;
+
 /// Members of a cluster; one more is refused.
 pub const MEMBERS_MAX: usize = 256;
 /// Addresses of a member; more are refused.

@@ -2,12 +2,14 @@
 
 use crate::entry::Effect;
 use crate::inbox::Inbox;
+use crate::limits::MODULES_EARLIER_MAX;
 use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::presence::Presence;
 use crate::request::{ModuleRecord, ReducerCall};
 use crate::ring::{Ring, Transaction};
 use crate::session::Sessions;
+use crate::snapshot::put_earlier;
 use crate::timers::{Timers, Timetable};
 use isx_anchors::limits::ERROR_TEXT_BYTES_MAX;
 use isx_anchors::wire::Wire;
@@ -29,6 +31,8 @@ pub(crate) struct Mount {
     pub(crate) version: u64,
     /// The revision at which it got the present one.
     pub(crate) module_since: Revision,
+    /// The codes of those before, and since when it had them, oldest first: the last of them.
+    pub(crate) earlier: Vec<(ContentHash, Revision)>,
     pub(crate) creator: Principal,
     pub(crate) module: Arc<ModuleRecord>,
     pub(crate) database: Database,
@@ -68,6 +72,7 @@ impl Mount {
             changed: Time(0),
             version: 1,
             module_since: Revision(1),
+            earlier: Vec::new(),
             creator,
             module,
             database,
@@ -100,6 +105,9 @@ impl Mount {
         self.timetable = Arc::new(timetable);
         self.tracks_sessions = database.schema().tracks_sessions();
         self.database = database;
+        self.earlier.push((self.module.code, self.module_since));
+        let over = self.earlier.len().saturating_sub(MODULES_EARLIER_MAX);
+        self.earlier.drain(..over);
         self.module = module;
         self.version += 1;
         self.module_since = self.revision.next();
@@ -208,6 +216,7 @@ impl Mount {
         self.changed.put(out);
         self.version.put(out);
         self.module_since.put(out);
+        put_earlier(&self.earlier, out);
         self.creator.put(out);
         self.module.code.put(out);
         self.module.fuel_max.put(out);

@@ -6,8 +6,9 @@ use crate::mount::Mount;
 use isx_anchors::limits::ERROR_TEXT_BYTES_MAX;
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes};
 use isx_row::limits::KEY_BYTES_MAX;
+use isx_row::schema::Way;
 use isx_row::{Code, ContentHash, Error, MountId};
-use isx_store::Move;
+use isx_store::{How, Move};
 
 /// What a mount has to do with the moving of rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(crate) enum Moving {
     Waits,
     /// It is the candidate.
     Candidate {
+        /// Which way the mount goes.
+        way: Way,
         /// Rows that have moved.
         moved: u64,
         /// The table they move from, by its place among those that move.
@@ -74,8 +77,17 @@ impl Mount {
 
     /// How many rows these moves are.
     pub(crate) fn rows_of(&self, moves: &[Move]) -> u64 {
-        moves.iter().filter_map(|moved| self.database.row_count(moved.table)).sum()
+        let stay = moves.iter().filter(|moved| moved.how != How::Lost);
+        stay.filter_map(|moved| self.database.row_count(moved.table)).sum()
     }
+}
+
+pub(crate) fn put_way(way: Way, out: &mut Vec<u8>) {
+    out.push(u8::from(way == Way::Back));
+}
+
+pub(crate) fn take_way(reader: &mut Reader<'_>) -> Result<Way, WireError> {
+    Ok(if bool::take(reader)? { Way::Back } else { Way::On })
 }
 
 impl Wire for Moving {
@@ -83,8 +95,9 @@ impl Wire for Moving {
         match self {
             Self::No => out.push(0),
             Self::Waits => out.push(1),
-            Self::Candidate { moved, table, after } => {
+            Self::Candidate { way, moved, table, after } => {
                 out.push(2);
+                put_way(*way, out);
                 moved.put(out);
                 table.put(out);
                 out.push(u8::from(after.is_some()));
@@ -105,6 +118,7 @@ impl Wire for Moving {
             0 => Self::No,
             1 => Self::Waits,
             2 => Self::Candidate {
+                way: take_way(reader)?,
                 moved: Wire::take(reader)?,
                 table: Wire::take(reader)?,
                 after: match bool::take(reader)? {

@@ -5,9 +5,11 @@ use crate::limits::{
     ADDRESS_BYTES_MAX, ADDRESSES_MAX, HOPS_MAX, LOCATOR_BYTES_MAX, LOCATORS_MAX, MOUNT_CONFIG_BYTES_MAX,
     MOUNT_SCHEMA_BYTES_MAX, OUTCOME_BYTES_MAX, REQUEST_BYTES_MAX,
 };
+use crate::moving::{put_way, take_way};
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_anchors::{Caller, Name, Operation};
 use isx_row::limits::{CONDITIONS_BYTES_MAX, LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
+use isx_row::schema::Way;
 use isx_row::{
     Code, Condition, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence,
     SessionId, Signature, condition,
@@ -53,6 +55,8 @@ pub enum Request {
         expected: ContentHash,
         /// The module.
         module: Arc<ModuleRecord>,
+        /// Whether it goes on, or back to a module that it had.
+        way: Way,
     },
     /// Moves the next rows of a mount whose upgrade moves them, if so many have moved before; the last of these ends the
     /// upgrade. Once too often is harmless.
@@ -313,11 +317,12 @@ impl Wire for Request {
                 out.push(4);
                 mount.put(out);
             }
-            Self::Upgrade { mount, expected, module } => {
+            Self::Upgrade { mount, expected, module, way } => {
                 out.push(5);
                 mount.put(out);
                 expected.put(out);
                 module.put(out);
+                put_way(*way, out);
             }
             Self::Join { peer, home, alias, addresses } => {
                 out.push(6);
@@ -394,6 +399,7 @@ impl Wire for Request {
                 mount: Wire::take(reader)?,
                 expected: Wire::take(reader)?,
                 module: Arc::new(Wire::take(reader)?),
+                way: take_way(reader)?,
             },
             6 => Self::Join {
                 peer: Wire::take(reader)?,

@@ -10,6 +10,8 @@
 
 mod mount;
 
+pub(crate) use mount::put_earlier;
+
 use crate::group::{Content, Group, MemberRecord, MountsGroup, TreeGroup};
 use crate::inbox::InboxRecord;
 use crate::limits::{CHUNK_BYTES_MAX, CHUNKS_MAX, ITEM_BYTES_MAX};

@@ -66,6 +66,12 @@ impl Twin {
         Self::record(generation, With::Migration)
     }
 
+    /// The same with a column `seen` of the table `kv`, which rows of any other twin have the default of, and a table `put`, into
+    /// which the keys go that are put.
+    pub fn wider(generation: u8) -> Arc<ModuleRecord> {
+        Self::record(generation, With::More)
+    }
+
     fn record(generation: u8, with: With) -> Arc<ModuleRecord> {
         let schema = schema(with).encode().unwrap_or_default();
         let code = ContentHash::of(&[b"isx:twin", &[generation][..]].concat());
@@ -117,7 +123,11 @@ enum With {
     Sessions,
     Link,
     Migration,
+    More,
 }
+
+/// What the column `seen` has in it.
+const SEEN: u64 = 7;
 
 /// The path of the mount that a twin is linked to.
 const OTHER: &str = "/self/other";
@@ -191,6 +201,14 @@ fn schema(with: With) -> Schema {
     let mut links = Vec::new();
     match with {
         With::Nothing => (),
+        With::More => {
+            tables.push(table("put", "times", Type::U64));
+            if let Some(kv) = tables.iter_mut().find(|table| table.name == "kv") {
+                kv.version = 2;
+                let default = Some(Fill::Value(SEEN.to_le_bytes().to_vec()));
+                kv.columns.push(Column { default, since: 2, ..column("seen", Type::U64) });
+            }
+        }
         With::Migration => {
             let row = Type::Struct(vec![field("key", Type::String), field("value", Type::Bytes)]);
             reducers.push(hook("moves", &[field("old", row)], Hook::Migrate { table: "kv".into() }));
@@ -405,6 +423,9 @@ fn reduce(
     let value = match (call.name, arguments.as_slice()) {
         ("put", [key, value]) => {
             write(transaction, "kv", key.clone(), value.clone())?;
+            if transaction.table("put").is_some() {
+                write(transaction, "put", key.clone(), Value::U64(1))?;
+            }
             Value::Tuple(vec![])
         }
         ("add", [key, Value::U64(n)]) => add(transaction, key, *n)?,
@@ -472,7 +493,10 @@ fn write(transaction: &mut Transaction<&mut Database>, table: &str, key: Value, 
     let id = transaction.table(table).ok_or_else(|| Error::new(Code::NotFound, table))?;
     let there = read(transaction.database(), table, Some(&key))?.is_some();
     let version = transaction.database().table_schema(id).map_or(1, |table| table.version);
-    let row = encode_record(version, &fields(transaction.database(), table), &[key, value]).map_err(malformed)?;
+    let fields = fields(transaction.database(), table);
+    let mut values = vec![key, value];
+    values.resize(fields.len(), Value::U64(SEEN));
+    let row = encode_record(version, &fields, &values).map_err(malformed)?;
     let (event, rows) = match there {
         true => transaction.update(id, &row).map(|(old, new)| (RowEvent::Update, vec![old, new]))?,
         false => (RowEvent::Insert, vec![transaction.insert(id, &row)?]),
@@ -495,7 +519,7 @@ fn read(root: &Database, table: &str, key: Option<&Value>) -> Result<Option<Valu
     let mut bytes = Vec::new();
     key::append_value(&Type::String, value, &mut bytes).map_err(malformed)?;
     let Some(row) = root.get(id, &bytes)? else { return Ok(None) };
-    Ok(decode_record(&fields(root, table), &row).map_err(malformed)?.1.pop())
+    Ok(decode_record(&fields(root, table), &row).map_err(malformed)?.1.into_iter().nth(1))
 }
 
 fn fields(root: &Database, table: &str) -> Vec<Field> {

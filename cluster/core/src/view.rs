@@ -288,6 +288,11 @@ impl<'a> MountView<'a> {
         self.mount.module_since
     }
 
+    /// The codes of those before, and the revisions at which it got them, oldest first: the last of them.
+    pub fn earlier(&self) -> &'a [(ContentHash, Revision)] {
+        &self.mount.earlier
+    }
+
     /// The module.
     pub fn module(&self) -> &'a Arc<ModuleRecord> {
         &self.mount.module

@@ -6,10 +6,11 @@ use crate::shared::{Shared, Who, group, mount_in, unexpected};
 use crate::{links, saga};
 use futures::stream::{self, BoxStream, StreamExt};
 use isx_anchors::Binding;
-use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Migration, Mode, Outcome, Record, Request, View};
+use isx_cluster::{Entry, EntryHeader, FEATURE_LEVEL, Migration, Mode, MountView, Outcome, Record, Request, View};
 use isx_iface::module::Migrated;
 use isx_port::Lane;
 use isx_raft::Consistency;
+use isx_row::schema::Way;
 use isx_row::{Code, ContentHash, Error, MountId, Time};
 use isx_store::Executor;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub(crate) struct Planned {
     view: View,
 }
 
-/// Plans the upgrade of a mount to a published module; none when that is there already.
+/// Plans the upgrade of a mount to a published module, or back to one that it had; none when that is there already.
 ///
 /// # Errors
 /// `not_found` for what was not published, `incompatible` for what does not fit modules that are linked.
@@ -30,11 +31,14 @@ pub(crate) async fn plan(
     shared: &Arc<Shared>,
     who: Who,
     binding: &Binding,
-    code: ContentHash,
+    (code, back): (ContentHash, bool),
 ) -> Result<Option<Planned>, Error> {
     shared.load(code).await?;
     let view = shared.raft.read(group(binding.group), Consistency::Linearizable, shared.soon()).await?;
     let mount = mount_in(&view, &binding.mount)?;
+    if back {
+        check_had(&mount, &code)?;
+    }
     let present = mount.module();
     let schema = shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
     let links = links::resolve(shared, who, &schema).await?;
@@ -44,8 +48,21 @@ pub(crate) async fn plan(
     }
     links::check_dependents(&shared.tree_view().await?, &view, &mount, &schema)?;
     let module = saga::module(shared, code, present.fuel_max, present.limits, links)?;
-    let upgrade = Request::Upgrade { mount: binding.mount, expected: present.code, module };
+    let upgrade = Request::Upgrade {
+        mount: binding.mount,
+        expected: present.code,
+        module,
+        way: if back { Way::Back } else { Way::On },
+    };
     Ok(Some(Planned { upgrade, mount: binding.mount, view }))
+}
+
+/// Refuses a module that a mount never had, as far as it knows.
+pub(crate) fn check_had(mount: &MountView<'_>, code: &ContentHash) -> Result<(), Error> {
+    match mount.module().code == *code || mount.earlier().iter().any(|(had, _)| had == code) {
+        true => Ok(()),
+        false => Err(Error::new(Code::NotFound, format!("module {code} is none that the mount had"))),
+    }
 }
 
 /// Does an upgrade on a fork that nobody else sees; how many rows moved.

@@ -8,7 +8,9 @@ use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
 use isx_cluster::{Outcome, QueryCall, ReducerCall, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
-use isx_iface::module::{Asked, At, Blamed, Description, DryRun, LogPart, Migrated, Replayed, Rows, Steps, Upgraded};
+use isx_iface::module::{
+    Asked, At, Blamed, Description, DryRun, Earlier, LogPart, Migrated, Replayed, Rows, Steps, Upgraded,
+};
 use isx_iface::usage::FunctionUsage;
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_port::Lane;
@@ -83,6 +85,7 @@ impl Module for Administration {
             revision: mount.revision().0,
             rows_count: usage.rows,
             table_bytes: usage.bytes,
+            earlier: mount.earlier().iter().map(|(code, since)| Earlier { code: *code, since: since.0 }).collect(),
             schema_bytes: u32::try_from(module.schema.len()).unwrap_or(u32::MAX),
             schema: Bytes(rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec()),
         })
@@ -162,6 +165,16 @@ impl Module for Administration {
         Ok(Asked { revision: revision.0, payload: Bytes(payload) })
     }
 
+    async fn schema_of(&self, code: ContentHash, offset: u32) -> Result<Bytes, Error> {
+        let view = self.view().await?;
+        migration::check_had(&mount_in(&view, &self.binding.mount)?, &code)?;
+        self.shared.load(code).await?;
+        let schema = self.shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
+        let bytes = schema.encode()?;
+        let rest = bytes.get(offset as usize..).unwrap_or_default();
+        Ok(Bytes(rest[..rest.len().min(CHUNK_BYTES_MAX)].to_vec()))
+    }
+
     async fn at(&self, at: At) -> Result<ModuleStub, Error> {
         self.who.owner_only("the mount's administration")?;
         let revision = past::revision_at(&self.shared, self.place(), at).await?;
@@ -187,9 +200,9 @@ impl Module for Administration {
         past::replay(&self.shared, self.place(), to.or(self.at.map(|revision| revision.0))).await
     }
 
-    async fn upgrade(&self, code: ContentHash) -> Result<Upgraded, Error> {
+    async fn upgrade(&self, code: ContentHash, back: bool) -> Result<Upgraded, Error> {
         self.present_only()?;
-        let Some(planned) = migration::plan(&self.shared, self.who, &self.binding, code).await? else {
+        let Some(planned) = migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? else {
             return Ok(Upgraded { rows_to_move: None });
         };
         match self.shared.mounts(planned.upgrade).await? {
@@ -208,9 +221,9 @@ impl Module for Administration {
         Ok(migration::follow(&self.shared, self.place(), code))
     }
 
-    async fn try_upgrade(&self, code: ContentHash) -> Result<Migrated, Error> {
+    async fn try_upgrade(&self, code: ContentHash, back: bool) -> Result<Migrated, Error> {
         self.present_only()?;
-        match migration::plan(&self.shared, self.who, &self.binding, code).await? {
+        match migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? {
             Some(planned) => migration::attempt(&self.shared, planned).await,
             None => Ok(Migrated { moved: 0, rows: 0 }),
         }

@@ -9,6 +9,7 @@ use isx_cluster::twin::Twin;
 use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, SessionCall, View};
 use isx_raft::{Consistency, Group, MOUNTS};
 use isx_row::schema::Schedule;
+use isx_row::schema::Way;
 use isx_row::{
     Class, Code, Condition, Error, Incarnation, MountId, Principal, Sequence, SessionId, Signature, Span, Time, Value,
 };
@@ -167,7 +168,8 @@ impl Client {
 
     /// Gives the mount that others hear of a module that its rows have to move to, once: it answers the same again.
     async fn upgrade(&mut self, end: Duration) {
-        let upgrade = Request::Upgrade { mount: TAKER, expected: Twin::module(1).code, module: Twin::migrating(3) };
+        let upgrade =
+            Request::Upgrade { mount: TAKER, expected: Twin::module(1).code, module: Twin::migrating(3), way: Way::On };
         self.insist(MOUNTS, &upgrade, Some(end)).await;
     }
 

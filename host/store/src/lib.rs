@@ -89,4 +89,4 @@ pub use restore::Restore;
 pub use scan::{Chunk, Direction, Position, Scan};
 pub use snapshot::{Snapshot, SnapshotChunk};
 pub use transaction::{Savepoint, Transaction};
-pub use upgrade::Move;
+pub use upgrade::{How, Move};

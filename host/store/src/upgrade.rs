@@ -6,11 +6,11 @@
 
 use crate::changes::{Change, Changes};
 use crate::database::{Database, Usage};
-use crate::packed::Key;
-use crate::plan::{Plan, TableId, TablePlan, no_table};
+use crate::packed::{Key, Row};
+use crate::plan::{Plan, TableId, TablePlan, Versions, no_table};
 use crate::post;
 use crate::table::{IndexState, TableState};
-use isx_row::schema::{Fate, Schema, Table};
+use isx_row::schema::{Fate, Schema, Table, Way};
 use isx_row::{Code, Error};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,8 +22,21 @@ pub struct Move {
     pub table: TableId,
     /// Its name.
     pub name: String,
-    /// The hook that takes them, and how many of their columns it gets; none when they are put into the table as they are.
-    pub hook: Option<(String, u16)>,
+    /// How.
+    pub how: How,
+}
+
+/// How rows move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// They are put into the table as they are.
+    Whole,
+    /// They are put there without the columns that it does not have.
+    Cut,
+    /// This hook takes them, with so many of their columns.
+    Hook(String, u16),
+    /// They do not: they go.
+    Lost,
 }
 
 impl Database {
@@ -34,7 +47,7 @@ impl Database {
     /// lacks a default or a new version; `unsupported` when rows would have to move; whatever [`Database::new`] refuses. Each
     /// names the table.
     pub fn with_schema(&self, schema: Arc<Schema>) -> Result<Self, Error> {
-        match self.moves(&schema)?.first() {
+        match self.moves(&schema, Way::On)?.first() {
             None => self.under(schema, &[]),
             Some(moved) => {
                 let text = format!("table {}: its rows would have to move", moved.name);
@@ -43,23 +56,25 @@ impl Database {
         }
     }
 
-    /// The tables whose rows have to move for a new schema, in the order of their ids.
+    /// The tables whose rows have to move for a new schema, this way, in the order of their ids.
     ///
     /// # Errors
     /// `incompatible` as [`Database::with_schema`]; also for a hook that takes other rows.
-    pub fn moves(&self, schema: &Schema) -> Result<Vec<Move>, Error> {
+    pub fn moves(&self, schema: &Schema, way: Way) -> Result<Vec<Move>, Error> {
         let mut moves = Vec::new();
         for old in self.plan.tables.iter().filter(|old| !old.is_post) {
             let name = &old.table.name;
-            let hook = match schema.fate(&old.table).map_err(|why| incompatible(&old.table, &why))? {
+            let how = match schema.fate(&old.table, way).map_err(|why| incompatible(&old.table, &why))? {
                 Fate::Kept => continue,
                 Fate::Indexed if self.row_count(old.id) == Some(0) => continue,
-                Fate::Indexed => None,
+                Fate::Indexed => How::Whole,
+                Fate::Cut => How::Cut,
+                Fate::Lost => How::Lost,
                 Fate::Migrated { hook, columns } => {
-                    Some((hook.name.clone(), u16::try_from(columns).unwrap_or(u16::MAX)))
+                    How::Hook(hook.name.clone(), u16::try_from(columns).unwrap_or(u16::MAX))
                 }
             };
-            moves.push(Move { table: old.id, name: name.clone(), hook });
+            moves.push(Move { table: old.id, name: name.clone(), how });
         }
         Ok(moves)
     }
@@ -83,14 +98,19 @@ impl Database {
         self.is_moving = is_moving;
     }
 
-    /// Puts a row of the database before into the table of the same name, as it is stored there.
+    /// Puts a row of the database before into the table of the same name, as it is stored there, or cut.
     ///
     /// # Errors
-    /// `duplicate` for a taken key of a unique index, `limit` when a key is too long or the database full. The database is good
+    /// `incompatible` for a value that its column does not have here, `duplicate` for a taken key of a unique index, `limit` when a key is too long or the database full. The database is good
     /// for nothing then.
     pub fn put_moved(&mut self, before: &Self, moved: &Move, key: &Key) -> Result<Changes, Error> {
         let table = self.table(&moved.name).ok_or_else(|| no_table(moved.table))?;
-        let row = before.parts(moved.table)?.1.rows.get(key).cloned();
+        let (old, state) = before.parts(moved.table)?;
+        let row = state.rows.get(key);
+        let row = match moved.how {
+            How::Cut => row.map(|row| cut(old, row, self.plan.table(table)?)).transpose()?,
+            _ => row.cloned(),
+        };
         let changes = Changes::new(vec![Change { table, key: key.clone(), old: None, new: row }], Vec::new());
         self.install(&changes)?;
         if self.usage.bytes > self.limits.bytes_max {
@@ -135,6 +155,17 @@ impl Database {
         let usage = Usage { bytes, rows };
         Ok(Self { plan: Arc::new(plan), tables, usage, limits: self.limits, is_moving: false })
     }
+}
+
+/// A row with the first of its columns, which are those of `new`.
+fn cut(old: &TablePlan, row: &Row, new: &TablePlan) -> Result<Row, Error> {
+    let unknown = |why: &dyn std::fmt::Display| incompatible(&new.table, &format!("a row is none of it: {why}"));
+    let members: Option<Vec<&[u8]>> = (0..new.table.columns.len()).map(|position| old.member(row, position)).collect();
+    let members = members.ok_or_else(|| unknown(&"a column is missing"))?;
+    let layout = new.table.layout(new.table.version);
+    let cut = layout.assemble(new.table.version, &members).map_err(|error| unknown(&error))?;
+    new.check(&cut, Versions::Present).map_err(|error| unknown(&error.text))?;
+    Ok(Row::new(&cut))
 }
 
 /// A table's state under its new declaration.

@@ -1,7 +1,9 @@
 //! `Module`: the administration of a mount. What the mounted module itself does is the mounted object's interface.
 
+use crate::limits::CHUNK_BYTES_MAX;
 use crate::usage::FunctionUsage;
 use crate::{choice, interface, record};
+use isx_row::limits::SCHEMA_BYTES_MAX;
 use isx_row::{Bytes, Code, Condition, ContentHash, Error, MountId, Principal, Time};
 
 choice! {
@@ -119,8 +121,18 @@ record! {
         pub table_bytes: u64,
         /// Bytes of the whole schema.
         pub schema_bytes: u32,
+        /// The modules it had before, oldest first: the last of them.
+        pub earlier: Vec<Earlier>,
         /// The canonical schema from the offset asked for, at most `CHUNK_BYTES_MAX` of it.
         pub schema: Bytes,
+    }
+
+    /// A module that the mount had.
+    pub struct Earlier {
+        /// Its code.
+        pub code: ContentHash,
+        /// The revision at which it got it.
+        pub since: u64,
     }
 
     /// A line that the module logged.
@@ -241,8 +253,11 @@ interface! {
         /// Puts a published module in place of the present one, with the data there is; where rows do not fit it, that has only
         /// begun, and [`Module::migration`] tells when it is done. The same code twice is harmless.
         ///
-        /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published.
-        call fn upgrade(code: ContentHash) -> Upgraded;
+        /// With `back` it goes back to a module that it had before: columns and tables that this does not know are lost.
+        ///
+        /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published, or with `back` for a
+        /// module that it never had.
+        call fn upgrade(code: ContentHash, back: bool) -> Upgraded;
 
         /// What the moving of rows to a module has come to, now and then until it is done; ends at once when none move.
         ///
@@ -252,7 +267,12 @@ interface! {
         /// What an upgrade to a published module would come to, all rows moved and its hook run, without doing it. Idempotent.
         ///
         /// Errors: as [`Module::upgrade`] and [`Module::migration`].
-        call fn try_upgrade(code: ContentHash) -> Migrated;
+        call fn try_upgrade(code: ContentHash, back: bool) -> Migrated;
+
+        /// The canonical schema of a module that it has or had, from an offset, at most `CHUNK_BYTES_MAX` of it. Idempotent.
+        ///
+        /// Errors: `not_found` for a module that it never had, or whose code is not there any more.
+        call fn schema_of(code: ContentHash, offset: u32) -> Bytes;
 
         /// Asks a query of the module, whose arguments are of the schema that [`Module::describe`] gives. Idempotent.
         ///
@@ -280,6 +300,25 @@ interface! {
         ///
         /// Errors: as [`Module::at`].
         call fn replay(to: Option<u64>) -> Replayed;
+    }
+}
+
+/// The whole canonical schema of a module that a mount has or had.
+///
+/// # Errors
+/// As [`Module::schema_of`].
+///
+/// # Cancel safety
+/// Reads only.
+pub async fn schema_of(module: &impl Module, code: ContentHash) -> Result<Vec<u8>, Error> {
+    let mut schema = Vec::new();
+    loop {
+        let Bytes(next) = module.schema_of(code, u32::try_from(schema.len()).unwrap_or(u32::MAX)).await?;
+        let is_last = next.len() < CHUNK_BYTES_MAX;
+        schema.extend(next);
+        if is_last || schema.len() > SCHEMA_BYTES_MAX {
+            return Ok(schema);
+        }
     }
 }
 

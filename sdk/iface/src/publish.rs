@@ -75,7 +75,7 @@ pub async fn mount_or_upgrade_shown(
         Ok(module) => Ok((module, true)),
         Err(error) if error.code == Code::Taken => {
             let module = parent.walk(name.into()).await?.module().await?;
-            upgrade(&module, code, progress).await?;
+            upgrade(&module, code, false, progress).await?;
             Ok((module, false))
         }
         Err(error) => Err(error),
@@ -90,8 +90,13 @@ pub async fn mount_or_upgrade_shown(
 ///
 /// # Cancel safety
 /// Dropping the future leaves rows moving: the upgrade ends by itself.
-async fn upgrade(module: &ModuleStub, code: ContentHash, mut progress: impl FnMut(u64, u64)) -> Result<(), Error> {
-    if module.upgrade(code).await?.rows_to_move.is_some() {
+async fn upgrade(
+    module: &ModuleStub,
+    code: ContentHash,
+    back: bool,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(), Error> {
+    if module.upgrade(code, back).await?.rows_to_move.is_some() {
         let mut migration = module.migration(code).await?;
         while let Some(migrated) = migration.next().await {
             let Migrated { moved, rows } = migrated?;
@@ -99,4 +104,16 @@ async fn upgrade(module: &ModuleStub, code: ContentHash, mut progress: impl FnMu
         }
     }
     Ok(())
+}
+
+/// Goes back to a module that the mount had before, as [`Module::upgrade`] says, and waits until that is done; `progress` hears
+/// of how many rows have moved, and how many there are.
+///
+/// # Errors
+/// As [`crate::module::Module::upgrade`] and [`crate::module::Module::migration`].
+///
+/// # Cancel safety
+/// Dropping the future leaves rows moving: it ends by itself.
+pub async fn roll_back(module: &ModuleStub, code: ContentHash, progress: impl FnMut(u64, u64)) -> Result<(), Error> {
+    upgrade(module, code, true, progress).await
 }

@@ -15,7 +15,7 @@ pub mod record;
 
 pub use difference::{Change, Difference, Effect};
 pub use link::{Link, Sent};
-pub use migration::Fate;
+pub use migration::{Fate, Way};
 
 use crate::codec::Layout;
 use crate::error::Error;

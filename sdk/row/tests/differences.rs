@@ -1,7 +1,7 @@
 //! What a new schema changes, and what it means.
 
 use expect_test::{Expect, expect};
-use isx_row::schema::{Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, Schema, Table, TableKind};
+use isx_row::schema::{Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, Schema, Table, TableKind, Way};
 use isx_row::{Field, Type, Variant};
 
 fn column(name: &str, ty: Type) -> Column {
@@ -61,7 +61,7 @@ fn schema() -> Schema {
 fn check(change: impl FnOnce(&mut Schema), expect: Expect) {
     let mut new = schema();
     change(&mut new);
-    let lines = schema().differences(&new).into_iter().map(|one| format!("{one} ({})\n", one.effect));
+    let lines = schema().differences(&new, Way::On).into_iter().map(|one| format!("{one} ({})\n", one.effect));
     expect.assert_eq(&lines.collect::<String>());
 }
 

@@ -12,7 +12,7 @@ use crate::presence::Connected;
 use crate::request::ModuleRecord;
 use crate::timers::{Firing, What, hook_on};
 use isx_row::codec::encode_record;
-use isx_row::schema::{Fill, Hook, Schema, TableKind};
+use isx_row::schema::{Fill, Hook, Schema, TableKind, Way};
 use isx_row::{Code, ContentHash, Incarnation, MountId, Principal, SessionId, Value};
 use isx_store::{Cause, Changes, Database, Invocation, TableId};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Run<'_> {
         place: Place,
         id: &MountId,
         expected: &ContentHash,
-        module: &Arc<ModuleRecord>,
+        (module, way): (&Arc<ModuleRecord>, Way),
     ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get(id) else { return Ok(no_mount()) };
         if slot.mount.moving.is_waiting() {
@@ -79,10 +79,11 @@ impl Run<'_> {
             return Ok(Outcome::refused(Code::Conflict, "the mount has other code than expected"));
         }
         let old = Arc::clone(&slot.mount);
-        let begun = schema(module).and_then(|schema| old.database.moves(&schema)).and_then(|moves| match &moves[..] {
-            [] => Ok(None),
-            moves => Self::begin_moving(group, &old, module, moves).map(Some),
-        });
+        let begun =
+            schema(module).and_then(|schema| old.database.moves(&schema, way)).and_then(|moves| match &moves[..] {
+                [] => Ok(None),
+                moves => Self::begin_moving(group, &old, (module, way), moves).map(Some),
+            });
         match begun {
             Ok(None) => {}
             Ok(Some(migrating)) => return Ok(migrating),

@@ -12,8 +12,9 @@ use crate::moving::Moving;
 use crate::outcome::Outcome;
 use crate::planted::Bug;
 use crate::request::ModuleRecord;
+use isx_row::schema::Way;
 use isx_row::{Code, Error, MountId};
-use isx_store::{Cause, Changes, Database, Key, Move, Position, Row, Scan};
+use isx_store::{Cause, Changes, Database, How, Key, Move, Position, Row, Scan};
 use std::sync::Arc;
 
 /// Rows that move next, with one request or some.
@@ -30,14 +31,14 @@ impl Run<'_> {
     pub(super) fn begin_moving(
         group: &mut MountsGroup,
         mount: &Mount,
-        module: &Arc<ModuleRecord>,
+        (module, way): (&Arc<ModuleRecord>, Way),
         moves: &[Move],
     ) -> Result<Outcome, Error> {
         let mut database = mount.database.moving_to(schema(module)?, moves)?;
         database.set_limits(module.limits);
         let candidate = mount.candidate_id();
         group.check_moving()?;
-        let moving = Moving::Candidate { moved: 0, table: 0, after: None };
+        let moving = Moving::Candidate { way, moved: 0, table: 0, after: None };
         let made = Mount {
             database,
             moving,
@@ -66,10 +67,10 @@ impl Run<'_> {
             return Ok(self.give_up(group, &mount, &mount, &Outcome::Refused(error)));
         };
         let mut candidate = Mount::clone(&slot.mount);
-        let Moving::Candidate { moved, table, after } = candidate.moving.clone() else {
+        let Moving::Candidate { way, moved, table, after } = candidate.moving.clone() else {
             return Ok(Outcome::refused(Code::Conflict, "no rows of the mount move"));
         };
-        let moves = mount.database.moves(candidate.database.schema());
+        let moves = mount.database.moves(candidate.database.schema(), way);
         let next = moves.and_then(|moves| {
             let chunk = next_chunk(&mount.database, &moves, table, after.as_deref())?;
             Ok((mount.rows_of(&moves), moves, chunk))
@@ -100,7 +101,7 @@ impl Run<'_> {
             true => (table.saturating_add(1), None),
             false => (table, last.or(after)),
         };
-        candidate.moving = Moving::Candidate { moved, table, after };
+        candidate.moving = Moving::Candidate { way, moved, table, after };
         group.put(candidate);
         Ok(Outcome::Migrating { moved, rows })
     }
@@ -120,12 +121,12 @@ impl Run<'_> {
         }
         let Some(of) = moves.get(usize::from(chunk.table)) else { return Ok(Ok(0)) };
         let mut changes = Vec::new();
-        let done = match &of.hook {
-            Some((hook, columns)) => {
+        let done = match &of.how {
+            How::Hook(hook, columns) => {
                 let run = (hook.as_str(), *columns, of);
                 self.run_migration(mount, candidate, run, (chunk, moved), (place, &mut changes))?
             }
-            None => chunk
+            How::Whole | How::Cut | How::Lost => chunk
                 .rows
                 .iter()
                 .try_for_each(|(key, _)| {
@@ -272,6 +273,9 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// The rows that move next; none when all have.
 fn next_chunk(database: &Database, moves: &[Move], table: u16, after: Option<&[u8]>) -> Result<Option<Chunk>, Error> {
     let Some(moved) = moves.get(usize::from(table)) else { return Ok(None) };
+    if moved.how == How::Lost {
+        return Ok(Some(Chunk { table, rows: Vec::new(), is_last: true }));
+    }
     let after = after.map(|key| Position::from_bytes(key.to_vec()));
     let chunk = database.scan(&Scan::all(moved.table), after.as_ref(), MIGRATE_ROWS_MAX, MIGRATE_BYTES_MAX)?;
     Ok(Some(Chunk { table, is_last: chunk.next.is_none(), rows: chunk.rows }))

@@ -2,6 +2,7 @@
 
 use super::malformed;
 use crate::inbox::Inbox;
+use crate::limits::MODULES_EARLIER_MAX;
 use crate::mount::Mount;
 use crate::moving::Moving;
 use crate::presence::Presence;
@@ -10,7 +11,7 @@ use crate::ring::Ring;
 use crate::session::Sessions;
 use crate::timers::{Timers, Timetable};
 use isx_anchors::wire::{Reader, Wire, WireError};
-use isx_row::{Error, MountId, Revision, Time};
+use isx_row::{ContentHash, Error, MountId, Revision, Time};
 use isx_store::Database;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub(super) struct MountHead {
     changed: Time,
     version: u64,
     module_since: Revision,
+    earlier: Vec<(ContentHash, Revision)>,
     creator: isx_row::Principal,
     module: ModuleRecord,
     pub(super) ring_floor: Revision,
@@ -49,6 +51,7 @@ impl MountHead {
             changed: mount.changed,
             version: mount.version,
             module_since: mount.module_since,
+            earlier: mount.earlier.clone(),
             creator: mount.creator,
             module: ModuleRecord::clone(&mount.module),
             ring_floor,
@@ -77,6 +80,7 @@ impl MountParts {
             changed: head.changed,
             version: head.version,
             module_since: head.module_since,
+            earlier: head.earlier,
             creator: head.creator,
             module: Arc::new(head.module),
             tracks_sessions: database.schema().tracks_sessions(),
@@ -100,6 +104,7 @@ impl Wire for MountHead {
         self.changed.put(out);
         self.version.put(out);
         self.module_since.put(out);
+        put_earlier(&self.earlier, out);
         self.creator.put(out);
         self.module.put(out);
         self.ring_floor.put(out);
@@ -116,6 +121,7 @@ impl Wire for MountHead {
             changed: Wire::take(reader)?,
             version: Wire::take(reader)?,
             module_since: Wire::take(reader)?,
+            earlier: take_earlier(reader)?,
             creator: Wire::take(reader)?,
             module: Wire::take(reader)?,
             ring_floor: Wire::take(reader)?,
@@ -124,4 +130,22 @@ impl Wire for MountHead {
             moving: Wire::take(reader)?,
         })
     }
+}
+
+/// Appends the modules that a mount had before.
+pub(crate) fn put_earlier(earlier: &[(ContentHash, Revision)], out: &mut Vec<u8>) {
+    // At most MODULES_EARLIER_MAX.
+    out.push(u8::try_from(earlier.len()).unwrap_or(u8::MAX));
+    for (code, since) in earlier {
+        code.put(out);
+        since.put(out);
+    }
+}
+
+fn take_earlier(reader: &mut Reader<'_>) -> Result<Vec<(ContentHash, Revision)>, WireError> {
+    let count = usize::from(u8::take(reader)?);
+    if count > MODULES_EARLIER_MAX {
+        return Err(WireError::Limit("MODULES_EARLIER_MAX"));
+    }
+    (0..count).map(|_| Ok((Wire::take(reader)?, Wire::take(reader)?))).collect()
 }

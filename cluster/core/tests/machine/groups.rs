@@ -4,6 +4,7 @@ use crate::stage::{NOW, ONE, Stage, add, bare, caller, create, word};
 use isx_anchors::{BindingState, Caller, GroupId, Happening, Name, Operation, Path, Place, Reply};
 use isx_cluster::twin::Twin;
 use isx_cluster::{ModuleRecord, Outcome, Request};
+use isx_row::schema::Way;
 use isx_row::{HomeId, Incarnation, MountId, Principal, Time, Value};
 use std::sync::Arc;
 
@@ -99,8 +100,12 @@ fn creations_that_are_refused() {
 fn upgrades() {
     let mut stage = Stage::mounted();
     stage.one(bare(add(ONE, "a", 3)));
-    let upgrade =
-        |from: u8, to: u8| Request::Upgrade { mount: ONE, expected: Twin::module(from).code, module: Twin::module(to) };
+    let upgrade = |from: u8, to: u8| Request::Upgrade {
+        mount: ONE,
+        expected: Twin::module(from).code,
+        module: Twin::module(to),
+        way: Way::On,
+    };
     assert_eq!(word(&stage.one(upgrade(1, 2))), "conflict");
     assert_eq!(word(&stage.one(upgrade(0, 1))), "mounted at 3, version 2");
     assert_eq!(word(&stage.one(upgrade(0, 1))), "mounted at 3, version 2");
@@ -108,13 +113,14 @@ fn upgrades() {
     assert_eq!(word(&stage.one(upgrade(1, 0))), "mounted at 4, version 3");
     let limits = isx_store::Limits { bytes_max: 1, rows_max: 1 };
     let module = Arc::new(ModuleRecord { limits, ..ModuleRecord::clone(&Twin::module(0)) });
-    stage.one(Request::Upgrade { mount: ONE, expected: module.code, module });
+    stage.one(Request::Upgrade { mount: ONE, expected: module.code, module, way: Way::On });
     assert_eq!(word(&stage.one(bare(add(ONE, "new", 3)))), "limit");
     assert_eq!(
         word(&stage.one(Request::Upgrade {
             mount: MountId([8; 16]),
             expected: Twin::module(0).code,
             module: Twin::module(1),
+            way: Way::On,
         })),
         "not_found"
     );

@@ -3,6 +3,7 @@
 use crate::stage::{ONE, Stage, TWO, add, bare, call, create, requests, session, within, word};
 use isx_cluster::twin::Twin;
 use isx_cluster::{Entry, EntryHeader, Hold, Mode, Request};
+use isx_row::schema::Way;
 use isx_row::{MountId, Value};
 use isx_store::ExecutionId;
 use proptest::prelude::*;
@@ -62,7 +63,8 @@ fn a_skip_is_an_answer() {
 #[test]
 fn missing_code() {
     let mut stage = Stage::mounted();
-    let upgrade = Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1) };
+    let upgrade =
+        Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1), way: Way::On };
     let newer = Twin::module(1).code;
     stage.twin.missing = Some(newer);
     let held = entry(&stage, vec![bare(add(TWO, "a", 1)), upgrade, bare(add(ONE, "a", 1))]);

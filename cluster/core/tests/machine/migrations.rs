@@ -4,6 +4,7 @@ use crate::stage::{NOW, ONE, Stage, TWO, add, bare, call, caller, put, session, 
 use isx_anchors::GroupId;
 use isx_cluster::twin::Twin;
 use isx_cluster::{Migration, Outcome, Request, Resume};
+use isx_row::schema::Way;
 use isx_row::{Code, MountId, Revision, Value};
 
 /// More than a few requests move.
@@ -12,7 +13,7 @@ const ROWS: u64 = 250;
 const STEP: u64 = 16;
 
 fn upgrade() -> Request {
-    Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::migrating(2) }
+    Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::migrating(2), way: Way::On }
 }
 
 fn migrate(moved: u64) -> Request {
@@ -120,7 +121,8 @@ fn a_row_that_can_not_be_moved_leaves_everything_as_it_was() {
     assert!(text.contains("table kv, row with the key 6e65766572") && text.contains("it fails, as asked"), "{text}");
     assert_eq!(total(&stage.one(bare(add(ONE, "a", 1)))), 1);
     // Without the row it goes well.
-    let forgotten = Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1) };
+    let forgotten =
+        Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1), way: Way::On };
     assert!(matches!(stage.one(forgotten), Outcome::Mounted { .. }));
     assert_eq!(stage.machine.view().migration(&ONE), None);
 }
@@ -182,10 +184,41 @@ fn what_is_there_is_published_again_to_withdraw_what_is_on_its_way() {
     assert_eq!((again, word(other).as_str()), (&answer, "busy"));
     let candidate = stage.machine.view().migrating().len();
     assert_eq!(candidate, 1);
-    let back = Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(0) };
+    let back = Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(0), way: Way::On };
     assert!(matches!(stage.one(back), Outcome::Mounted { version: 1, .. }));
     assert_eq!(stage.machine.view().migrating(), []);
     assert!(matches!(stage.machine.view().migration(&ONE), Some(Migration::Failed { .. })));
     assert_eq!(total(&stage.one(bare(add(ONE, "b", 1)))), 4);
     stage.machine.audit().unwrap();
+}
+
+#[test]
+fn a_mount_goes_back_to_a_module_without_what_that_did_not_know() {
+    let mut stage = Stage::filled(100);
+    let from = |code, module, way| Request::Upgrade { mount: ONE, expected: code, module, way };
+    let (old, new) = (Twin::module(0), Twin::wider(1));
+    assert!(matches!(stage.one(from(old.code, new.clone(), Way::On)), Outcome::Mounted { version: 2, .. }));
+    stage.one(bare(put(ONE, "000001", 9_u64.to_le_bytes().to_vec())));
+    stage.one(bare(put(ONE, "new", 5_u64.to_le_bytes().to_vec())));
+    assert_eq!(word(&stage.one(from(new.code, old.clone(), Way::On))), "incompatible");
+
+    let back = from(new.code, old.clone(), Way::Back);
+    assert_eq!(progress(&stage.one(back.clone())), (0, 102));
+    assert_eq!(progress(&stage.one(migrate(0))).1, 102);
+    let mut stage = stage.restored();
+    assert_eq!(progress(&stage.one(back)).1, 102, "asked again");
+    assert!(matches!(stage.carry_over(), Outcome::Mounted { version: 3, .. }));
+    assert_eq!((stage.code(), stage.query(ONE, "get", "000001")), (old.code, some(9)));
+    assert_eq!((stage.query(ONE, "get", "new"), stage.query(ONE, "get", "000099")), (some(5), some(99)));
+    let view = stage.machine.view();
+    let mount = view.mount(&ONE).unwrap();
+    assert_eq!((mount.database().table("put"), mount.database().usage().rows), (None, 102));
+    let had: Vec<_> = mount.earlier().iter().map(|(code, _)| *code).collect();
+    assert_eq!(had, [old.code, new.code]);
+    assert_eq!(mount.module_since(), mount.revision());
+    stage.machine.audit().unwrap();
+    assert_eq!(stage.restored().machine.state_hash(), stage.machine.state_hash());
+    // On again: the table is empty, and rows have the default.
+    assert!(matches!(stage.one(from(old.code, new, Way::On)), Outcome::Mounted { version: 4, .. }));
+    assert_eq!(stage.query(ONE, "get", "new"), some(5));
 }

@@ -4,6 +4,7 @@ use crate::stage::{NOW, ONE, Stage, TWO, add, bare, call, caller, put};
 use isx_anchors::wire::Wire;
 use isx_cluster::twin::Twin;
 use isx_cluster::{Entry, Mode, Outcome, Outgoing, Request};
+use isx_row::schema::Way;
 use isx_row::{Code, Incarnation, MountId, Principal, Value};
 use isx_store::MessageKind;
 use proptest::prelude::*;
@@ -124,7 +125,7 @@ fn a_mount_hears_of_changes_in_another_one() {
 fn a_module_that_listens_no_more_is_told_nothing() {
     let mut stage = Stage::linked();
     stage.carry();
-    let upgrade = |from, to| Request::Upgrade { mount: FIVE, expected: from, module: to };
+    let upgrade = |from, to| Request::Upgrade { mount: FIVE, expected: from, module: to, way: Way::On };
     stage.one(upgrade(Twin::linked(0, ONE).code, Twin::module(1)));
     stage.carry();
     stage.one(bare(put(ONE, "a", vec![1])));

@@ -5,6 +5,7 @@ use isx_anchors::GroupId;
 use isx_cluster::limits::{CONNECTED_MAX, CONNECTED_OF_ONE_MAX, SESSION_ROWS_REMOVED_MAX};
 use isx_cluster::twin::Twin;
 use isx_cluster::{Entry, Outcome, ReducerCall, Request};
+use isx_row::schema::Way;
 use isx_row::{Incarnation, Principal, SessionId, Time, Value};
 
 fn tracking() -> Stage {
@@ -168,7 +169,8 @@ fn a_module_that_does_not_ask_is_not_told() {
     let mut stage = Stage::mounted();
     let put = within(call(ONE, "add", &[Value::String("a".into()), Value::U64(1)]), session(1), 1, 1);
     assert_eq!(word(&stage.one(put)), "answer at 2");
-    let upgrade = Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::tracking(1) };
+    let upgrade =
+        Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::tracking(1), way: Way::On };
     assert_eq!(word(&stage.one(upgrade)), "mounted at 3, version 2");
     assert_eq!(stage.one(enter(1, 2, "a")), Outcome::Unconnected, "an upgrade made it ask");
 }

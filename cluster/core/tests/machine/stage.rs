@@ -6,6 +6,7 @@ use isx_cluster::{
     Applied, Entry, EntryHeader, FEATURE_LEVEL, Hold, Machine, Mode, Outcome, QueryCall, Record, ReducerCall, Request,
     Restore, SessionCall,
 };
+use isx_row::schema::Way;
 use isx_row::{
     Condition, Incarnation, MountId, Principal, Revision, RowKey, Sequence, SessionId, Signature, Span, Time, Value,
 };
@@ -201,9 +202,12 @@ fn request() -> impl Strategy<Value = Request> {
         2 => (0..4_u64).prop_map(|number| Request::Disconnect { mount: FOUR, session: session_of(number) }),
         1 => Just(create(MountId([3; 16]))),
         1 => Just(Request::DropMount { mount: MountId([3; 16]) }),
-        1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1) }),
-        1 => Just(Request::Upgrade { mount: TWO, expected: Twin::module(0).code, module: Twin::migrating(2) }),
+        1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1), way: Way::On }),
+        1 => Just(Request::Upgrade { mount: TWO, expected: Twin::module(0).code, module: Twin::migrating(2), way: Way::On }),
+        1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::wider(3), way: Way::On }),
+        2 => Just(Request::Upgrade { mount: ONE, expected: Twin::wider(3).code, module: Twin::module(0), way: Way::Back }),
         3 => (0..4_u64).prop_map(|moved| Request::Migrate { mount: TWO, moved }),
+        3 => (0..4_u64).prop_map(|moved| Request::Migrate { mount: ONE, moved }),
     ]
 }
 

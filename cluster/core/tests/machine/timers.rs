@@ -5,6 +5,7 @@ use isx_anchors::GroupId;
 use isx_cluster::twin::Twin;
 use isx_cluster::{Entry, Hold, Machine, Mode, Outcome, Request};
 use isx_row::schema::Schedule;
+use isx_row::schema::Way;
 use isx_row::{Incarnation, Span, Time, Value};
 
 const SECOND: i64 = 1_000_000;
@@ -115,7 +116,7 @@ fn an_upgrade_keeps_the_beat_of_a_schedule_that_stays() {
     let mut stage = beating(0, every(10));
     let upgrade = |from: u8, to| {
         let expected = Twin::module(from).code;
-        Request::Upgrade { mount: ONE, expected, module: to }
+        Request::Upgrade { mount: ONE, expected, module: to, way: Way::On }
     };
     stage.time = Time(NOW.0 + 4 * SECOND);
     stage.one(upgrade(0, Twin::beating(1, every(10))));

@@ -1,9 +1,9 @@
 //! Schemas change under rows that stay.
 
 use crate::tables::{column, counter, counters, decode, encode, id_key, index, name_key, rows, schema, table};
-use isx_row::schema::{Column, Fill, Table};
+use isx_row::schema::{Column, Fill, Table, Way};
 use isx_row::{Code, Type, Value};
-use isx_store::{Database, Restore, Scan, TableId};
+use isx_store::{Database, How, Restore, Scan, TableId};
 
 const COUNTER: TableId = TableId(0);
 
@@ -99,11 +99,15 @@ fn indexes_are_dropped_and_relaxed_but_not_built() {
 
 /// Moves every row of a database to another, as whoever drives an upgrade does.
 fn moved(before: &Database, tables: Vec<Table>) -> Result<Database, isx_row::Error> {
+    moved_this_way(before, tables, Way::On)
+}
+
+fn moved_this_way(before: &Database, tables: Vec<Table>, way: Way) -> Result<Database, isx_row::Error> {
     let schema = schema(tables);
-    let moves = before.moves(&schema)?;
+    let moves = before.moves(&schema, way)?;
     let mut after = before.moving_to(schema, &moves)?;
     after.audit()?;
-    for one in &moves {
+    for one in moves.iter().filter(|one| one.how != How::Lost) {
         for (key, _) in rows(before, &Scan::all(one.table), 1) {
             after.put_moved(before, one, &key)?;
         }
@@ -167,9 +171,9 @@ fn a_table_that_goes_leaves_the_ids_of_others() {
         std::sync::Arc::new(Schema { reducers: vec![hook], ..Schema::clone(&schema(tables)) })
     };
     let without = gone(vec![other.clone()]);
-    let moves = before.moves(&without).unwrap();
+    let moves = before.moves(&without, Way::On).unwrap();
     assert_eq!(moves.len(), 1);
-    assert_eq!(moves[0].hook, Some(("drops".into(), 1)));
+    assert_eq!(moves[0].how, How::Hook("drops".into(), 1));
     let mut after = before.moving_to(without, &moves).unwrap();
     after.set_moving(false);
     after.audit().unwrap();
@@ -208,4 +212,61 @@ fn incompatible_schemas_are_refused() {
     let mut bare = wider();
     bare.columns[3].default = None;
     check(vec![bare], "table counter: an added column needs a default and a new version of the table");
+}
+
+#[test]
+fn the_way_back_cuts_rows_and_loses_tables_that_were_not_known() {
+    let more = table("more", vec![column("id", Type::U64)], &[0], vec![]);
+    let mut wide = two_rows().with_schema(schema(vec![more.clone(), wider()])).unwrap();
+    let mut transaction = wide.begin();
+    transaction.insert(TableId(1), &encode(&more, &[Value::U64(7)])).unwrap();
+    let row = [Value::U64(0), text("c"), Value::U64(3), text("a note"), Value::U16(1)];
+    transaction.insert(COUNTER, &encode(&wider(), &row)).unwrap();
+    transaction.commit();
+    let refused = wide.moves(&schema(vec![counters(false)]), Way::On).unwrap_err();
+    assert_eq!(refused.code, Code::Incompatible);
+
+    let mut back = moved_this_way(&wide, vec![counters(false)], Way::Back).unwrap();
+    assert_eq!((back.table("more"), back.usage().rows), (None, 3));
+    let names: Vec<Value> =
+        rows(&back, &Scan::all(COUNTER), 9).iter().map(|(_, row)| decode(&counters(false), row)[1].clone()).collect();
+    assert_eq!(names, [text("a"), text("b"), text("c")]);
+    // Numbers go on, and the index has them all.
+    let mut transaction = back.begin();
+    assert_eq!(decode(&counters(false), &transaction.insert(COUNTER, &counter(0, "d", 4)).unwrap())[0], Value::U64(4));
+    transaction.commit();
+    let by_name = back.index(COUNTER, "by_name").unwrap();
+    assert!(back.find(COUNTER, by_name, &name_key("c")).unwrap().is_some());
+    back.audit().unwrap();
+    // And on again: what was lost is as new.
+    let again = back.with_schema(schema(vec![more, wider()])).unwrap();
+    let found = again.get(COUNTER, &id_key(3)).unwrap().unwrap();
+    assert_eq!(decode(&wider(), &found)[3..], [text("none"), Value::U16(7)]);
+
+    // A key of another kind is no way back.
+    let other = Table { primary_key: vec![1], auto_inc: None, ..counters(false) };
+    assert_eq!(wide.moves(&schema(vec![other]), Way::Back).unwrap_err().code, Code::Incompatible);
+}
+
+#[test]
+fn a_value_that_was_not_known_stops_the_way_back() {
+    use isx_row::Variant;
+    let variant = |tag| Variant { name: format!("T{tag}"), tag, fields: vec![] };
+    let moods = |tags: &[u16]| {
+        let mood = Type::Enum(tags.iter().copied().map(variant).collect());
+        table("mood", vec![column("id", Type::U64), column("is", mood)], &[0], vec![])
+    };
+    let (few, many) = (moods(&[1, 2]), moods(&[1, 2, 3]));
+    let mut database = Database::new(schema(vec![many.clone()])).unwrap();
+    let mut insert = |id, tag| {
+        let mut transaction = database.begin();
+        let row = encode(&many, &[Value::U64(id), Value::Enum(tag, vec![])]);
+        transaction.insert(TableId(0), &row).unwrap();
+        transaction.commit();
+        moved_this_way(&database, vec![few.clone()], Way::Back)
+    };
+    assert_eq!(insert(1, 2).unwrap().usage().rows, 1);
+    let stopped = insert(2, 3).unwrap_err();
+    assert_eq!(stopped.code, Code::Incompatible);
+    assert!(stopped.text.starts_with("table mood: a row is none of it"), "{stopped}");
 }

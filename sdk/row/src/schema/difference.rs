@@ -1,6 +1,6 @@
 //! What a new schema changes for the data and the callers of an old one.
 
-use super::{Column, Fate, Index, Link, Query, Reducer, Schema, Table};
+use super::{Column, Fate, Index, Link, Query, Reducer, Schema, Table, Way};
 use crate::types::{Field, Type};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -42,6 +42,8 @@ pub enum Effect {
     Indexed,
     /// Rows go through a hook of the new module: calls wait meanwhile.
     Migrated,
+    /// What rows hold, or rows, are lost: it is the way back.
+    Lost,
     /// An upgrade is refused: rows would be lost, or could not be read.
     Refused,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Effect {
             Self::Callers => "callers made for the old one are refused",
             Self::Indexed => "data is kept; calls wait while rows are put into it",
             Self::Migrated => "rows go through the module's hook; calls wait meanwhile",
+            Self::Lost => "this data is lost; calls wait meanwhile",
             Self::Refused => "refused: rows would be lost",
         })
     }
@@ -75,7 +78,7 @@ impl fmt::Display for Difference {
 
 impl Schema {
     /// What `new` changes, tables first, each kind by name. The version is no difference.
-    pub fn differences(&self, new: &Self) -> Vec<Difference> {
+    pub fn differences(&self, new: &Self, way: Way) -> Vec<Difference> {
         let mut found = Vec::new();
         if self.name != new.name {
             let detail = format!("its name is {}", new.name);
@@ -85,7 +88,21 @@ impl Schema {
         let (mut left, mut there) = (all(&self.tables), all(&new.tables));
         for table in &self.tables {
             let item = format!("table {}", table.name);
-            match (new.fate(table), new.migration(&table.name)) {
+            match (new.fate(table, way), new.migration(&table.name)) {
+                (Ok(Fate::Lost), _) => {
+                    let (change, detail) = (Change::Removed, String::new());
+                    found.push(Difference { change, item, detail, effect: Effect::Lost });
+                }
+                (Ok(Fate::Cut), _) => {
+                    let known = new.table(&table.name).map_or(0, |new| new.columns.len());
+                    let lost = table.columns.iter().skip(known).map(|column| format!("column {} removed", column.name));
+                    let lost: Vec<String> = lost.collect();
+                    let detail = match lost.is_empty() {
+                        true => "a column had fewer values; rows with others stop it".into(),
+                        false => lost.join(", "),
+                    };
+                    found.push(changed(item, detail, Effect::Lost));
+                }
                 (Ok(Fate::Migrated { hook, .. }), _) => {
                     found.push(changed(item, format!("its rows go through {}", hook.name), Effect::Migrated));
                 }

@@ -4,6 +4,16 @@ use super::{Hook, Index, Reducer, Schema, Table};
 use alloc::boxed::Box;
 use alloc::format;
 
+/// Which way a mount goes from one module to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// On: what rows hold is kept.
+    #[default]
+    On,
+    /// Back to a module that it had: what that did not know yet is lost.
+    Back,
+}
+
 /// What becomes of a table's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate<'a> {
@@ -18,6 +28,10 @@ pub enum Fate<'a> {
         /// How many columns.
         columns: usize,
     },
+    /// They lose their last columns, which the module does not know; a value that it does not know stops it.
+    Cut,
+    /// They are lost with the table, which the module does not know.
+    Lost,
 }
 
 impl Schema {
@@ -32,15 +46,18 @@ impl Schema {
     ///
     /// # Errors
     /// Why they can not be kept, in the words of a refusal.
-    pub fn fate<'a>(&'a self, old: &Table) -> Result<Fate<'a>, Box<str>> {
+    pub fn fate<'a>(&'a self, old: &Table, way: Way) -> Result<Fate<'a>, Box<str>> {
         let why = match self.table(&old.name) {
             Some(new) => match new.follows(old) {
                 Ok(()) => {
                     let known = |index: &Index| old.indexes.iter().any(|old| index.follows(old));
                     return Ok(if new.indexes.iter().all(known) { Fate::Kept } else { Fate::Indexed });
                 }
+                // A hook of then is for the rows of before then.
+                Err(_) if way == Way::Back && old.follows(new).is_ok() => return Ok(Fate::Cut),
                 Err(why) => why,
             },
+            None if way == Way::Back => return Ok(Fate::Lost),
             None => "it is missing; its rows would be lost",
         };
         let hook = self.migration(&old.name).ok_or(why)?;
