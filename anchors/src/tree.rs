@@ -95,6 +95,11 @@ impl Tree {
         self.homes.get(id)
     }
 
+    /// Bytes that all anchors take together, as [`crate::limits::ANCHOR_BYTES`] counts them.
+    pub fn bytes(&self) -> u64 {
+        self.accounts.values().sum()
+    }
+
     /// The homes, by id.
     pub fn homes(&self) -> impl Iterator<Item = (&HomeId, &Home)> {
         self.homes.iter()

@@ -240,9 +240,13 @@ pub enum Verb {
     /// Who the node takes this user for
     #[command(after_help = examples::WHOAMI)]
     Whoami,
-    /// Every bound with its unit and reason
+    /// Every bound with its unit and reason; or what the node may take of its machine, and takes
     #[command(after_help = examples::LIMITS)]
-    Limits,
+    Limits {
+        /// The budgets of the node, as `isx start` got them
+        #[arg(long)]
+        node: bool,
+    },
     /// Say what this machine lacks and what cures it
     #[command(after_help = examples::DOCTOR)]
     Doctor,
@@ -297,7 +301,7 @@ impl Verb {
                 | Self::Stop
                 | Self::Status
                 | Self::Whoami
-                | Self::Limits
+                | Self::Limits { .. }
                 | Self::Doctor
                 | Self::Context(_)
                 | Self::Key(_)

@@ -2,7 +2,9 @@
 
 use crate::show::Show;
 use anyhow::Result;
-use serde_json::json;
+use isx_iface::host::Budget;
+use isx_iface::{Host, HostStub};
+use serde_json::{Value as Json, json};
 
 /// The declarations, by crate.
 const DECLARATIONS: &[(&str, &str)] = &[
@@ -56,6 +58,27 @@ pub fn show(show: Show) -> Result<()> {
         .map(|limit| json!({ "part": limit.part, "limit": limit.name, "value": limit.value, "reason": limit.reason }))
         .collect();
     Ok(show.table(&["part", "limit", "value", "reason"], &records)?)
+}
+
+/// `isx limits --node`: what the node may take of its machine, and takes.
+pub async fn of_node(host: &HostStub, show: Show) -> Result<()> {
+    Ok(show.table(&["resource", "used", "max", "flag"], &budgets(&host.status().await?.budgets, show))?)
+}
+
+/// Budgets, for programs as numbers, for people with units.
+pub fn budgets(budgets: &[Budget], show: Show) -> Vec<Json> {
+    let told = |resource: &str, number: Option<u64>| match (number, resource) {
+        (Some(number), _) if show.json => Json::String(number.to_string()),
+        (Some(milli), "cpu") => Json::String(format!("{}%", milli / 10)),
+        (Some(bytes), _) => Json::String(format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))),
+        (None, _) => Json::Null,
+    };
+    let record = |budget: &Budget| {
+        let Budget { resource, used, max } = budget;
+        let (used, max) = (told(resource, *used), told(resource, *max));
+        json!({ "resource": resource, "used": used, "max": max, "flag": format!("--{resource}-max") })
+    };
+    budgets.iter().map(record).collect()
 }
 
 #[cfg(test)]

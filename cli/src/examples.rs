@@ -57,12 +57,13 @@ examples! {
     UNMOUNT: "isx unmount /self/chat", "isx unmount chat";
     RM: "isx rm /self/motd", "isx rm chat --yes";
     START: "isx start", "isx start --alias beta --listen 127.0.0.1:0 --new", "isx start --public --http 127.0.0.1:9100",
-        "isx start --no-http", "isx start --history 30d", "isx start --history all";
+        "isx start --no-http",
+        "isx start --cpu-max 150% --memory-max 2GiB --disk-max 10GiB", "isx start --history 30d", "isx start --history all";
     STOP: "isx stop", "isx stop --context work";
     STATUS: "isx status", "isx status --json";
     TOP: "isx top", "isx top /self/tally --once", "isx top --interval 5s";
     WHOAMI: "isx whoami", "isx whoami --context work";
-    LIMITS: "isx limits", "isx limits --json";
+    LIMITS: "isx limits", "isx limits --node", "isx limits --json";
     DOCTOR: "isx doctor", "isx doctor --json";
     CONTEXT_LS: "isx context ls";
     CONTEXT_ADD: "isx context add work /ip4/10.0.0.7/tcp/4711/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",

@@ -5,6 +5,7 @@ use serde_json::json;
 use std::process::ExitCode;
 
 /// isx's own exit codes.
+const MISUSED: u8 = 2;
 const DEADLINE: u8 = 124;
 /// What was asked for failed, or something needs doing.
 pub const FAILED: u8 = 125;
@@ -26,6 +27,23 @@ pub fn report(error: &anyhow::Error, as_json: bool) -> ExitCode {
         eprintln!("error: {}\n  {}", lines.join("\n"), code.cure());
     }
     ExitCode::from(known.map_or(FAILED, exit_code))
+}
+
+/// Whether the command line asks for JSON, be it as wrong as it may.
+pub fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+        || std::env::var_os("ISX_JSON").is_some()
+}
+
+/// Prints for programs what is wrong with a command line and returns the exit code it stands for.
+pub fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    // Behind the first paragraph stand the verb's usage and whom to ask for help.
+    let text = text.split("\n\n").next().unwrap_or_default();
+    let (code, text) = (Code::Usage, cut(text.trim_start_matches("error: ").to_string()));
+    let (word, class, cure) = (code.word(), code.class().word(), code.cure());
+    eprintln!("{}", json!({ "error": { "code": word, "class": class, "text": text, "cure": cure } }));
+    ExitCode::from(MISUSED)
 }
 
 /// A text without its middle, if it is longer than [`TEXT_CHARS_MAX`].

@@ -66,7 +66,11 @@ const LEFT_BEHIND_WITHIN: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     small_pages();
-    let Arguments { global, verb } = Arguments::parse();
+    let Arguments { global, verb } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && failure::asks_for_json() => return failure::misused(&error),
+        Err(error) => error.exit(),
+    };
     let child = match verb {
         Verb::ChildCompile => Some(executor::child_compile()),
         Verb::ChildTry { memory_bytes } => Some(executor::child_try(memory_bytes)),
@@ -121,7 +125,8 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
         Verb::Build(build) => modules::build(&build, show)?,
         Verb::Test(arguments) => return test::test(&arguments),
         Verb::Start(start) => node::start(&global, &start, show).await?,
-        Verb::Limits => bounds::show(show)?,
+        Verb::Limits { node: false } => bounds::show(show)?,
+        Verb::Limits { node: true } => bounds::of_node(&reach(&global, Otherwise::Fail).await?.host, show).await?,
         Verb::Help { words } => help::help(&words, show)?,
         Verb::Completion { shell } => help::completion(shell)?,
         Verb::Man { folder } => help::man(&folder, show)?,
@@ -209,7 +214,7 @@ async fn with_host(
         | Verb::Build(_)
         | Verb::Test(_)
         | Verb::Start(_)
-        | Verb::Limits
+        | Verb::Limits { .. }
         | Verb::Help { .. }
         | Verb::Completion { .. }
         | Verb::Man { .. }

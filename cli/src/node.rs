@@ -1,6 +1,7 @@
 //! The verbs on nodes: start, stop, status, whoami, cluster skip.
 
 use crate::arguments::{Global, Start};
+use crate::bounds;
 use crate::reach::{Kept, run_node};
 use crate::runtime;
 use crate::show::Show;
@@ -104,13 +105,15 @@ pub async fn status(host: &HostStub, show: Show) -> Result<()> {
             })
         })
         .collect();
+    let budgets = bounds::budgets(&status.budgets, show);
     let uptime = Duration::from_micros(u64::try_from(status.uptime.0).unwrap_or(0));
     if show.json {
         return Ok(show.one(String::new, || {
             json!({
                 "alias": status.alias, "version": status.version, "uptime_ms": uptime.as_millis().to_string(),
                 "addresses": status.addresses, "http": status.http, "connections": status.connections_count,
-                "mounts": status.mounts_count.to_string(), "warnings": status.warnings, "groups": groups,
+                "mounts": status.mounts_count.to_string(), "warnings": status.warnings, "budgets": budgets,
+                "groups": groups,
             })
         })?);
     }
@@ -125,6 +128,7 @@ pub async fn status(host: &HostStub, show: Show) -> Result<()> {
     status.addresses.iter().for_each(|address| println!("  {address}"));
     status.http.iter().for_each(|http| println!("  {http}"));
     status.warnings.iter().for_each(|warning| println!("  warning: {warning}"));
+    show.table(&["resource", "used", "max"], &budgets)?;
     Ok(show.table(&["group", "role", "voters", "term", "committed", "applied", "held"], &groups)?)
 }
 

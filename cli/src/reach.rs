@@ -247,6 +247,7 @@ pub async fn run_node(global: &Global, start: &Start, kept: Kept) -> Result<Runn
             http: http.map(Place::address),
             public: start.public,
             history: start.history,
+            budgets: start.budgets.of_node(),
             exec: executor::ports(&cache_dir, &state_dir)?,
         })
     };

@@ -93,6 +93,11 @@ impl Ring {
         Resume::Continue { transactions, through }
     }
 
+    /// Bytes that its transactions take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     /// Floor and head, which tell the whole ring.
     pub(crate) fn hash_into(&self, out: &mut Vec<u8>) {
         self.floor.put(out);

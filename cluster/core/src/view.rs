@@ -6,7 +6,7 @@ use crate::mount::Mount;
 use crate::moving::Moving;
 use crate::planted::Planted;
 use crate::presence::Connected;
-use crate::request::{ModuleRecord, ReducerCall};
+use crate::request::{ModuleRecord, ReducerCall, SessionCall};
 use crate::ring::{Resume, Transaction};
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
@@ -235,6 +235,17 @@ impl View {
         self.group.mount(id).map(|mount| MountView { mount })
     }
 
+    /// Bytes of the tree; of mounts those of tables and indexes, of messages that wait to be delivered, and of change rings,
+    /// with those of tables to which rows are being moved. Costs time in proportion to mounts.
+    pub fn bytes(&self) -> u64 {
+        match &self.group.content {
+            Content::Tree(group) => group.tree.bytes(),
+            Content::Mounts(group) => {
+                group.mounts.values().map(|slot| slot.mount.database.usage().bytes + slot.mount.ring.bytes()).sum()
+            }
+        }
+    }
+
     /// A snapshot of this version, made while its chunks are asked for.
     pub fn snapshot(&self) -> SnapshotWriter {
         SnapshotWriter::new(self.group.clone())
@@ -329,6 +340,11 @@ impl<'a> MountView<'a> {
         &self.mount.database
     }
 
+    /// Whether a call under a session was admitted before, so that it does not run again.
+    pub fn has_answer(&self, call: &SessionCall, principal: &Principal) -> bool {
+        self.mount.sessions.has(call, principal)
+    }
+
     /// What follows a revision of this incarnation; a cursor of another one is answered by a reset.
     pub fn changes_after(&self, incarnation: Incarnation, revision: Revision) -> Resume {
         if incarnation == self.mount.incarnation {
@@ -352,13 +368,31 @@ impl<'a> MountView<'a> {
     /// # Errors
     /// [`Hold`] when it can not be executed here and now.
     pub fn dry_run(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<Executed, Hold> {
-        if let Err(error) = self.mount.check(&call.conditions, call.trusted) {
-            return Ok(Executed::refused(error));
-        }
+        self.run_apart(executor, call, entry).map(|(executed, _)| executed)
+    }
+
+    /// Bytes by which a call of a reducer would make the tables of this version larger; none where it would not.
+    ///
+    /// # Errors
+    /// As [`MountView::dry_run`].
+    pub fn growth(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<u64, Hold> {
+        let (_, database) = self.run_apart(executor, call, entry)?;
+        Ok(database.usage().bytes.saturating_sub(self.mount.database.usage().bytes))
+    }
+
+    fn run_apart(
+        &self,
+        executor: &dyn Executor,
+        call: &ReducerCall,
+        entry: &EntryContext,
+    ) -> Result<(Executed, Database), Hold> {
         let mut database = self.mount.database.clone();
+        if let Err(error) = self.mount.check(&call.conditions, call.trusted) {
+            return Ok((Executed::refused(error), database));
+        }
         let invocation = self.mount.invocation(call, 0);
         let mut executed = executor.execute(&self.mount.module.code, &mut database, entry, &[invocation])?;
-        Ok(executed.swap_remove(0))
+        Ok((executed.swap_remove(0), database))
     }
 
     /// The transactions of this incarnation that the change ring has, oldest first.

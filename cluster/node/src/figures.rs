@@ -2,6 +2,7 @@
 //!
 //! Names begin with `isx_`, values are in base units; the gateway puts unit and `_total` behind.
 
+use crate::budget::Resource;
 use crate::limits::MEASURED_FOR;
 use crate::real::Meter;
 use crate::shared::Shared;
@@ -19,6 +20,7 @@ pub(crate) fn figures(shared: Option<&Shared>, meter: &Meter) -> Vec<Family> {
     let mut all = process(meter);
     if let Some(shared) = shared {
         all.extend(node(shared));
+        all.extend(budgets(shared));
         all.extend(log(shared));
         all.extend(groups(shared));
         all.extend(mounts(shared));
@@ -31,7 +33,12 @@ fn process(meter: &Meter) -> Vec<Family> {
     let measured = meter.read(MEASURED_FOR);
     let version = vec![("version", env!("CARGO_PKG_VERSION").to_string())];
     let space = measured.space;
-    let parts = [("log", space.log_bytes), ("blobs", space.blob_bytes), ("rest", space.rest_bytes)];
+    let parts = [
+        ("log", space.log_bytes),
+        ("history", space.history_bytes),
+        ("blobs", space.blob_bytes),
+        ("rest", space.rest_bytes),
+    ];
     vec![
         Family::new("isx_build_info", "The build that runs.", Values::Gauges(vec![(version, 1.0)])),
         Family::new("isx_memory_resident", "Memory of the process.", Values::now(measured.memory_bytes as f64))
@@ -70,6 +77,43 @@ fn node(shared: &Shared) -> Vec<Family> {
             Values::Counters(unanswered.collect()),
         ),
     ]
+}
+
+fn budgets(shared: &Shared) -> Vec<Family> {
+    let accounts = shared.governor.accounts(&shared.raft);
+    let label = |resource: Resource| vec![("resource", resource.word().to_string())];
+    let refused = accounts.iter().map(|account| (label(account.resource), account.refused_count as f64));
+    let waited = accounts.iter().filter(|account| account.resource == Resource::Cpu);
+    let waited = waited.map(|account| (Labels::new(), account.waited.as_secs_f64()));
+    let mut all = vec![
+        Family::new("isx_budget_refused", "Calls that a budget refused.", Values::Counters(refused.collect())),
+        Family::new(
+            "isx_budget_waited",
+            "Time that calls waited for processor time, all together.",
+            Values::Counters(waited.collect()),
+        )
+        .with(Unit::Seconds),
+    ];
+    for account in accounts {
+        let max = account.max.map(|max| max as f64);
+        let family = match account.resource {
+            Resource::Cpu => max.map(|max| {
+                Family::new("isx_budget_processors", "Processors that the node may use.", Values::now(max / 1000.0))
+            }),
+            Resource::Memory => {
+                let used = account.used.unwrap_or(0) as f64;
+                all.push(Family::new("isx_state", "State of mounts and tree.", Values::now(used)).with(Unit::Bytes));
+                let text = "State that the node may hold.";
+                max.map(|max| Family::new("isx_budget_state", text, Values::now(max)).with(Unit::Bytes))
+            }
+            Resource::Disk => {
+                let text = "Disk that the state folder may take.";
+                max.map(|max| Family::new("isx_budget_disk", text, Values::now(max)).with(Unit::Bytes))
+            }
+        };
+        all.extend(family);
+    }
+    all
 }
 
 fn log(shared: &Shared) -> Vec<Family> {

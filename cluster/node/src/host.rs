@@ -6,7 +6,7 @@ use crate::shared::{Shared, Who, tree_of};
 use async_trait::async_trait;
 use isx_anchors::{AnchorId, Path, Place, Tree};
 use isx_cluster::{Hold, Outcome, Request};
-use isx_iface::host::{GroupStatus, Identity, Status, Upload};
+use isx_iface::host::{Budget, GroupStatus, Identity, Status, Upload};
 use isx_iface::limits::{PAGE_BYTES_MAX, PAGE_COUNT_MAX};
 use isx_iface::usage::{MountUsage, Usages};
 use isx_iface::{AnchorStub, Host};
@@ -86,6 +86,7 @@ impl Host for NodeHost {
             uptime: Span(i64::try_from(uptime.as_micros()).unwrap_or(i64::MAX)),
             addresses: shared.addresses.clone(),
             http: shared.http.clone(),
+            budgets: shared.governor.accounts(&shared.raft).map(Budget::from).to_vec(),
             connections_count: u32::try_from(*shared.callers.borrow()).unwrap_or(u32::MAX),
             mounts_count,
             warnings: shared.warnings.clone(),
@@ -102,6 +103,9 @@ impl Host for NodeHost {
     async fn blob_begin(&self, hash: ContentHash, size_bytes: u64) -> Result<Upload, Error> {
         self.who.owner_only("blob_begin")?;
         self.shared.raft.check_room()?;
+        if !self.shared.blobs.has(&hash) {
+            self.shared.governor.admit_file(&self.shared.raft, size_bytes)?;
+        }
         self.shared.blobs.begin(hash, size_bytes)
     }
 
@@ -112,6 +116,7 @@ impl Host for NodeHost {
 
     async fn blob_done(&self, hash: ContentHash) -> Result<Upload, Error> {
         self.who.owner_only("blob_done")?;
+        let _running = self.shared.governor.paced(self.shared.soon()).await?;
         let shared = self.shared.clone();
         let kept = move || {
             if shared.blobs.has(&hash) {

@@ -15,6 +15,8 @@
 //! - A blob is whole and checked, or it is not there (`blobs::tests`).
 //! - What was acknowledged is there after a start on the same folder (`tests/node.rs`).
 //! - What calls cost is what their callers count: `accounts::tests`, `tests/operate.rs` of the command line.
+//! - A node holds to its budgets, and refuses before the log: `budget::pace::tests`, `tests/budget_cpu.rs`,
+//!   `tests/budget_memory.rs`, `tests/budget_disk.rs`.
 //! - A session that nobody holds any more ends, whoever restarted meanwhile (`vat::sessions` in isx-sim).
 //! - Callers without the owner's rights see public members only (`tests/node.rs`).
 //!
@@ -22,8 +24,10 @@
 //! A program brings a node along, and another reaches it over the network: see [`Node::dev`] and `isx_client::dial`.
 
 mod accounts;
+mod admission;
 mod anchor;
 mod blobs;
+mod budget;
 mod dry_run;
 #[cfg(feature = "real")]
 mod figures;
@@ -59,6 +63,7 @@ mod shared;
 mod state;
 mod upkeep;
 
+pub use budget::{Budgets, Machine, Space};
 /// What a node keeps of the past of its mounts.
 pub use isx_raft::Rule as HistoryRule;
 #[cfg(feature = "real")]

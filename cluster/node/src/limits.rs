@@ -46,6 +46,45 @@ pub const LOG_WRITE_WITHIN: Duration = Duration::from_secs(10);
 pub const READY_WITHIN: Duration = Duration::from_secs(1);
 /// How long what was measured of the machine is taken as it was; looking again costs a look at each file.
 pub const MEASURED_FOR: Duration = Duration::from_secs(1);
+/// Processor time that a node with a budget of it may use at once after it has used none, as time that passed.
+pub const CPU_BURST: Duration = Duration::from_millis(200);
+/// Processor time that a node may owe, as time that passes until it is made good; what is beyond is forgiven, so that nobody
+/// waits for the compiling of a large module any longer.
+pub const CPU_DEBT_MAX: Duration = Duration::from_secs(10);
+/// How long what a node has used of its processor time is taken as it was.
+pub const CPU_LOOK_EVERY: Duration = Duration::from_millis(10);
+/// The longest that a call waits for processor time before it looks again whether there is some.
+pub const CPU_WAIT_MAX: Duration = Duration::from_millis(250);
+/// Calls that wait for processor time; more are `busy`.
+pub const CPU_WAITING_MAX: usize = 16 * 1024;
+/// The time over which is told what share of the processors a node uses, at least.
+pub const CPU_WINDOW: Duration = Duration::from_secs(2);
+/// The least processor time that a node can be held to, in thousandths of a processor: it uses some of it when idle.
+pub const CPU_MILLI_LEAST: u64 = 50;
+/// The least state that a node can be held to, in bytes: a mount's change ring alone may take a part of it.
+pub const MEMORY_BYTES_LEAST: u64 = 32 * 1024 * 1024;
+/// The least disk that a node can be held to, in bytes: its log takes some when it is empty.
+pub const DISK_BYTES_LEAST: u64 = 64 * 1024 * 1024;
+/// Bytes that a request is counted for beside its arguments, where a node has a budget of memory or disk.
+pub const REQUEST_BYTES: u64 = 256;
+/// How often a node with a budget of disk looks what its files take, at most; with many files more seldom.
+pub const ROOM_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Looks take one part in so many of the time at most.
+pub const ROOM_LOOK_PARTS: u32 = 20;
+/// The longest segment of the log is one part in so many of the disk that a node may take, so that little is only reserved.
+pub const SEGMENT_PARTS: u64 = 16;
+/// The longest segment of the log, in bytes, has so many at least.
+pub const SEGMENT_BYTES_LEAST: u64 = 4 * 1024 * 1024;
+/// Segments of the log that a node keeps room for beside what it counts; growth is refused before them, deletes go on.
+pub const DISK_SEGMENTS: u64 = 2;
+/// The log is made shorter when it takes one part in so many of the disk that a node may take.
+pub const LOG_PARTS: u64 = 8;
+/// Room is made, of the log and then of history, when less than one part in so many is left of the disk.
+pub const MAKE_ROOM_PARTS: u64 = 4;
+/// History takes one part in so many of the disk that a node may take, at most, beside its own bound.
+pub const HISTORY_PARTS: u64 = 4;
+/// What a caller is told to wait, in milliseconds, while the log is made shorter.
+pub const RETRY_FOR_ROOM_MS: u32 = 500;
 /// How long a session that nobody holds any more may come back before it ends.
 pub const SESSION_GRACE: Duration = Duration::from_secs(10);
 /// How long an upgrade may be tried that is not made: it holds the thread that looks into the past.
@@ -63,6 +102,11 @@ pub const CALL_FUEL: u64 = 1_000_000_000;
 
 // The plan of a mount that is being made carries its links.
 const _: () = assert!(isx_cluster::limits::LINKS_BYTES_MAX + 1024 < isx_anchors::limits::PLAN_BYTES_MAX);
+// What is owed at most is waited for within what a call waits.
+const _: () = assert!(CPU_DEBT_MAX.as_secs() < CALL_WITHIN.as_secs());
+// The log fits beside what is kept for it, with history and a state.
+const _: () = assert!(DISK_BYTES_LEAST >= 8 * SEGMENT_BYTES_LEAST && DISK_SEGMENTS < SEGMENT_PARTS / 4);
+const _: () = assert!(MEMORY_BYTES_LEAST > isx_cluster::limits::RING_BYTES_MAX as u64);
 const _: () = assert!(CALL_WITHIN.as_secs() <= CALL_WITHIN_MAX.as_secs());
 const _: () = assert!(LOG_PART_LINES_MAX * 64 + LOG_BYTES_MAX / 4 < isx_row::limits::VALUE_BYTES_MAX);
 const _: () = assert!(FOLLOW_PART_BYTES_MAX < isx_row::limits::VALUE_BYTES_MAX);

@@ -1,12 +1,13 @@
 //! The administration of a mount, for those with the owner's rights.
 
+use crate::budget::{Demand, Full};
 use crate::past::{self, Place};
 use crate::shared::{Shared, Who, mount_in, unexpected};
 use crate::{dry_run, links, migration};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use isx_anchors::{Binding, BindingState};
-use isx_cluster::{Outcome, QueryCall, ReducerCall, View};
+use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
 use isx_iface::limits::{CHUNK_BYTES_MAX, PAGE_BYTES_MAX, PAGE_COUNT_MAX};
 use isx_iface::module::{
     Asked, At, Blamed, Description, DryRun, Earlier, LogPart, Migrated, Replayed, Rows, Steps, Upgraded,
@@ -128,6 +129,7 @@ impl Module for Administration {
 
     async fn dry_run(&self, reducer: String, arguments: Bytes, conditions: Vec<Condition>) -> Result<DryRun, Error> {
         self.present_only()?;
+        let _running = self.shared.governor.paced(self.shared.soon()).await?;
         let view = self.view().await?;
         let (shared, id, principal) = (self.shared.clone(), self.binding.mount, self.who.principal);
         let mut seed = [0; 32];
@@ -150,6 +152,7 @@ impl Module for Administration {
 
     async fn ask(&self, name: String, Bytes(payload): Bytes) -> Result<Asked, Error> {
         let view = self.view().await?;
+        let _running = self.shared.governor.paced(self.shared.soon()).await?;
         let Place { group, mount } = self.place();
         let (code, revision) = {
             let mount = mount_in(&view, &mount)?;
@@ -197,6 +200,7 @@ impl Module for Administration {
 
     async fn replay(&self, to: Option<u64>) -> Result<Replayed, Error> {
         self.who.owner_only("the mount's administration")?;
+        let _running = self.shared.governor.paced(self.shared.soon()).await?;
         past::replay(&self.shared, self.place(), to.or(self.at.map(|revision| revision.0))).await
     }
 
@@ -205,6 +209,12 @@ impl Module for Administration {
         let Some(planned) = migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? else {
             return Ok(Upgraded { rows_to_move: None });
         };
+        let schema_bytes = match &planned.upgrade {
+            Request::Upgrade { module, .. } => module.schema.len(),
+            _ => 0,
+        };
+        let demand = Demand::growing(schema_bytes);
+        let _taken = self.shared.governor.admit(&self.shared.raft, demand).map_err(Full::refuse)?;
         match self.shared.mounts(planned.upgrade).await? {
             Outcome::Mounted { .. } => {
                 links::heard(&self.shared, self.binding.mount).await;
@@ -223,6 +233,7 @@ impl Module for Administration {
 
     async fn try_upgrade(&self, code: ContentHash, back: bool) -> Result<Migrated, Error> {
         self.present_only()?;
+        let _running = self.shared.governor.paced(self.shared.soon()).await?;
         match migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? {
             Some(planned) => migration::attempt(&self.shared, planned).await,
             None => Ok(Migrated { moved: 0, rows: 0 }),

@@ -1,5 +1,6 @@
 //! The object a mount is: its reducers and queries are its methods, its tables are its streams.
 
+use crate::admission::may_grow;
 use crate::follow::live::{self, Asked};
 use crate::follow::{Table, follow};
 use crate::planted::Bug;
@@ -34,13 +35,15 @@ struct Mounted {
     held: Held,
 }
 
-/// What a node knows of a call's session before the call.
+/// What a node knows of a call before it makes it.
 #[derive(Clone, Copy)]
-struct Session {
-    /// It has not called over this object before.
+struct Known {
+    /// Its session has not called over this object before.
     first: bool,
     /// The caller may call what it names.
     visible: bool,
+    /// It may make the state larger.
+    may_grow: bool,
 }
 
 impl Mounted {
@@ -72,7 +75,8 @@ impl Mounted {
             let visible = schema
                 .reducer(&call.method)
                 .is_some_and(|reducer| self.who.owner || schema.public && reducer.public && reducer.hook.is_none());
-            self.reduce(call, trace, Session { first, visible }).boxed()
+            let may_grow = may_grow(schema, &call.method);
+            self.reduce(call, trace, Known { first, visible, may_grow }).boxed()
         }
     }
 
@@ -81,7 +85,7 @@ impl Mounted {
         &self,
         call: Call,
         trace: TraceId,
-        Session { first, visible }: Session,
+        Known { first, visible, may_grow }: Known,
     ) -> impl Future<Output = Result<Answer, Error>> + Send {
         let deadline = self.shared.deadline(&call.delivery);
         let session = call.delivery.session.filter(|_| !self.shared.planted.has(Bug::SessionForgotten));
@@ -90,7 +94,7 @@ impl Mounted {
             sequence: coordinates.sequence,
             done_below: coordinates.done_below,
         });
-        let request = ReducerCall {
+        let call = Box::new(ReducerCall {
             mount: self.mount,
             name: call.method,
             signature: call.signature,
@@ -105,9 +109,13 @@ impl Mounted {
             conditions: call.conditions,
             payload: call.payload,
             locators: Vec::new(),
-        };
-        let request = Request::Call(Box::new(request));
+        });
         async move {
+            let _admitted = match self.shared.governor.is_limited() {
+                true => Some(self.shared.admit_call(self.group, &call, may_grow, deadline).boxed().await?),
+                false => None,
+            };
+            let request = Request::Call(call);
             if let Some(call) = session.filter(|_| first && visible)
                 && self.must_connect(call.session)?
             {
@@ -159,6 +167,10 @@ impl Mounted {
 
     async fn ask(&self, call: Call) -> Result<Answer, Error> {
         let deadline = self.shared.deadline(&call.delivery);
+        let _running = match self.shared.governor.is_limited() {
+            true => Some(self.shared.governor.paced(deadline).boxed().await?),
+            false => None,
+        };
         let view = self.shared.raft.read(self.group, Consistency::Linearizable, deadline).await?;
         let mount = mount_in(&view, &self.mount)?;
         let revision = mount.revision();

@@ -1,9 +1,10 @@
 //! A running node: its parts composed, started in order, stopped in order.
 
+use crate::budget::{Budgets, segment_bytes};
 use crate::host::NodeHost;
-use crate::limits::DRAIN_WITHIN;
+use crate::limits::{DRAIN_WITHIN, HISTORY_PARTS};
 use crate::operation::Operation;
-use crate::real::{Folder, Meter, SystemClock, SystemEntropy, Threads};
+use crate::real::{Folder, Meter, SystemClock, SystemEntropy, Threads, keep_room};
 use crate::serving::{Opened, Parts, ServeError, Serving};
 use crate::shared::Who;
 use crate::state::{StateError, StateFolder};
@@ -38,6 +39,8 @@ pub struct Config {
     pub public: bool,
     /// What it keeps of the past of its mounts; without it what it was told the last time, at first a week.
     pub history: Option<Rule>,
+    /// What it may take of this machine.
+    pub budgets: Budgets,
     /// What its executor needs of the process.
     pub exec: isx_exec::Ports,
 }
@@ -53,6 +56,7 @@ impl Config {
             http: None,
             public: false,
             history: None,
+            budgets: Budgets::default(),
             exec: isx_exec::Ports::here(),
         }
     }
@@ -193,7 +197,8 @@ impl Node {
         let alias = Name::new(&config.alias)?;
         let state = StateFolder::take(&config.state_dir)?;
         // From here on who operates the node sees that it lives.
-        let operation = Arc::new(Operation::new(Arc::new(Meter::new(state.path()))));
+        let meter = Arc::new(Meter::new(state.path()));
+        let operation = Arc::new(Operation::new(meter.clone()));
         let gateway = config.http.map(|address| Gateway::start(address, operation.clone())).transpose()?;
         let fresh = || {
             let mut key = [0; 32];
@@ -219,6 +224,10 @@ impl Node {
         let secret = fresh();
         let mut raft = Options::single(cluster, peer, origin);
         raft.history.rule = state.history(config.history, raft.history.rule)?;
+        if let Some(disk_bytes) = config.budgets.disk_bytes {
+            raft.segment_bytes_max = segment_bytes(disk_bytes);
+            raft.history.bytes_max = raft.history.bytes_max.min(disk_bytes / HISTORY_PARTS);
+        }
         let parts = Parts {
             ports,
             exec: Arc::new(Exec::new(config.exec)?),
@@ -230,6 +239,8 @@ impl Node {
             http: gateway.as_ref().map(|gateway| http_text(gateway.address())),
             secret,
             public: config.public,
+            budgets: config.budgets,
+            machine: Some(meter),
         };
         let opened = Opened::open(parts).await?;
         // The log has begun: an empty one is a loss from now on. A crash before this line leaves a log that is not empty,
@@ -237,6 +248,9 @@ impl Node {
         state.begin(fresh)?;
         let serving = opened.serve(vats).await?;
         operation.serves(&serving.shared);
+        if config.budgets.disk_bytes.is_some() {
+            keep_room(Arc::downgrade(&serving.shared)).map_err(StartError::Thread)?;
+        }
         let peer_text = peer_text(peer);
         tracing::info!(peer = %peer_text, state = %state.path().display(), "the node answers");
         Ok(Self { gateway, _thread: thread, serving, peer_text, secret, state, _temporary: None })

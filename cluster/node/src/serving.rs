@@ -4,6 +4,7 @@
 
 use crate::accounts::Accounts;
 use crate::blobs::Blobs;
+use crate::budget::{Budgets, Governor, Machine};
 use crate::gate::Gate;
 use crate::limits::LEADER_WITHIN;
 use crate::metered::Metered;
@@ -46,6 +47,10 @@ pub struct Parts {
     pub secret: [u8; 32],
     /// Whether callers without a right are let in to what is public.
     pub public: bool,
+    /// What it may take of its machine.
+    pub budgets: Budgets,
+    /// What it takes of it; none where that can not be said, and only state is held to its budget.
+    pub machine: Option<Arc<dyn Machine>>,
 }
 
 /// Why a node of given parts did not start.
@@ -118,7 +123,8 @@ impl Opened {
     /// Dropping the future lets nobody in; the log is closed with the last task.
     pub async fn serve(self, vats: Vats) -> Result<Serving, ServeError> {
         let Self { parts, blobs, raft, metered, planted } = self;
-        let Parts { ports, exec, peer_text, home, alias, addresses, http, secret, public, .. } = parts;
+        let Parts { ports, exec, peer_text, home, alias, addresses, http, secret, public, budgets, machine, .. } =
+            parts;
         for group in [TREE, MOUNTS] {
             raft.wait_leader(group, ports.clock.now().after(LEADER_WITHIN)).await?;
         }
@@ -133,6 +139,9 @@ impl Opened {
         let (callers, _) = watch::channel(0);
         let warnings = Vec::new();
         let presence = Presence::new(ports.clock.clone());
+        let governor = Governor::new(budgets, machine, ports.clock.clone());
+        // Before anybody asks: what is full already takes nothing more.
+        governor.look();
         let shared = Arc::new(Shared {
             ports,
             raft,
@@ -142,6 +151,7 @@ impl Opened {
             logs: Arc::default(),
             presence,
             gauges: Arc::default(),
+            governor,
             peer_text,
             home,
             alias,

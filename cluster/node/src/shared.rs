@@ -1,6 +1,7 @@
 //! What every object of a node shares, and the questions they all ask.
 
 use crate::blobs::Blobs;
+use crate::budget::{Demand, Full, Governor, Taken};
 use crate::gauges::Gauges;
 use crate::limits::{CALL_WITHIN, CALL_WITHIN_MAX};
 use crate::logs::Logs;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) logs: Arc<Logs>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) governor: Governor,
     /// How a peer is written for people.
     pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.
@@ -92,11 +94,23 @@ impl Shared {
 
     /// Applies an operation to the tree.
     pub(crate) async fn tree(&self, caller: Caller, operation: Operation) -> Result<Reply, Error> {
+        let _taken = self.admit_operation(&operation)?;
         match self.raft.propose(TREE, Request::Tree { caller, operation }, self.soon()).await? {
             Outcome::Tree(reply) => Ok(reply),
             Outcome::Refused(error) => Err(error),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Admits an operation that makes the tree larger; of a saga the step that begins it.
+    fn admit_operation(&self, operation: &Operation) -> Result<Option<Taken<'_>>, Error> {
+        let bytes = match operation {
+            Operation::Make { .. } => 0,
+            Operation::Set { value, .. } | Operation::Swap { new: Some(value), .. } => value.len(),
+            Operation::Reserve { plan, .. } => plan.len(),
+            _ => return Ok(None),
+        };
+        self.governor.admit(&self.raft, Demand::growing(bytes)).map(Some).map_err(Full::refuse)
     }
 
     /// Proposes to the mounts' group.

@@ -79,6 +79,7 @@ fn the_node_counts_what_its_caller_counts() {
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         http: None,
         history: None,
+        budgets: isx_node::Budgets::default(),
         public: false,
         exec: isx_exec::Ports::here(),
     };

@@ -25,6 +25,7 @@ fn config(folder: &Path, public: bool) -> Config {
         http: None,
         public,
         history: None,
+        budgets: isx_node::Budgets::default(),
         exec: isx_exec::Ports::here(),
     }
 }

@@ -1,6 +1,6 @@
 //! openraft's own suite for storage, run over our log and state machine.
 
-use crate::log::{GroupLog, Log};
+use crate::log::{DIR, GroupLog, Log};
 use crate::planted::Planted;
 use crate::replica::{Replica, Shared};
 use crate::runtime::Node;
@@ -23,7 +23,8 @@ impl<F: Fn() -> Ports + Send + Sync> StoreBuilder<Types, GroupLog, Replica> for 
     async fn build(&self) -> Result<((), GroupLog, Replica), StorageError<Types>> {
         let ports = (self.ports)();
         let failed = |text: String| StorageError::read(Types::err_from_string(text));
-        let opened = Log::open(&ports, &self.node, LogIdentity([1; 16]), Planted::NONE).await;
+        let opened =
+            Log::open(&ports, &self.node, isx_wal::Options::new(DIR, LogIdentity([1; 16])), Planted::NONE).await;
         let (log, _) = opened.map_err(|error| failed(error.to_string()))?;
         let shared = Shared::open(&ports, 1, self.executor.clone(), None, Planted::NONE).await;
         let shared = shared.map_err(|error| failed(error.to_string()))?;

@@ -16,6 +16,8 @@ pub const APPENDS_IN_FLIGHT_MAX: usize = 32;
 pub const FRAMES_QUEUED_MAX: usize = 64;
 /// Streams that one member may have open to us; more are dropped.
 pub const STREAMS_PER_PEER_MAX: usize = 64;
+/// Bytes of the longest segment of the log that options may ask for; more is lowered to it.
+pub const LOG_SEGMENT_BYTES_MAX: u64 = isx_wal::limits::SEGMENT_BYTES_MAX;
 /// Requests waiting to be proposed in a group; at the bound a caller waits for room until its deadline, then `busy`.
 pub const REQUESTS_QUEUED_MAX: usize = 16 * 1024;
 /// Bytes of requests waiting to be proposed in a group; as [`REQUESTS_QUEUED_MAX`].

@@ -92,12 +92,11 @@ impl Log {
     pub(crate) async fn open(
         ports: &isx_port::Ports,
         node: &Arc<Node>,
-        identity: LogIdentity,
+        mut options: isx_wal::Options,
         planted: Planted,
     ) -> Result<(Arc<Self>, Recovered), WalError> {
         let disk = ports.disk.clone();
         let (sender, receiver) = oneshot::channel();
-        let mut options = isx_wal::Options::new(DIR, identity);
         planted.in_log(&mut options);
         let open = move || drop(sender.send(Wal::open(&*disk, options)));
         ports.spawn.run(Lane::Disk, Box::new(open)).await;

@@ -9,10 +9,10 @@ pub use status::{GroupStatus, Role, Voting};
 use crate::batch::{Proposer, Queue, not_leader};
 use crate::history::Retention;
 use crate::limits;
-use crate::log::{GroupLog, Log, identity};
+use crate::log::{self, GroupLog, Log};
 use crate::network::Links;
 use crate::planted::{Bug, Planted};
-use crate::replica::{Replica, Shared};
+use crate::replica::{Published, Replica, Shared};
 use crate::runtime::{Node, Runtime};
 use crate::serve::{Groups, Served, serve};
 use crate::snapshot::SnapshotError;
@@ -63,6 +63,8 @@ pub struct Options {
     pub entries_per_snapshot: u64,
     /// What is kept of the past of mounts.
     pub history: Retention,
+    /// Bytes of the longest segment of the log: so much of the disk may be reserved and unused.
+    pub segment_bytes_max: u64,
     pub(crate) planted: Planted,
 }
 
@@ -75,8 +77,9 @@ impl Options {
     /// One of several founders.
     pub fn new(node: u64, cluster: [u8; 16], founders: BTreeMap<u64, PeerId>, origin: Origin) -> Self {
         let entries_per_snapshot = limits::ENTRIES_PER_SNAPSHOT;
-        let history = Retention::default();
-        Self { node, cluster, founders, origin, entries_per_snapshot, history, planted: Planted::NONE }
+        let (history, segment_bytes_max) = (Retention::default(), limits::LOG_SEGMENT_BYTES_MAX);
+        let planted = Planted::NONE;
+        Self { node, cluster, founders, origin, entries_per_snapshot, history, segment_bytes_max, planted }
     }
 }
 
@@ -136,6 +139,13 @@ fn config(options: &Options) -> Config {
     }
 }
 
+fn log_options(options: &Options) -> isx_wal::Options {
+    let identity = log::identity(&options.cluster, options.node);
+    let mut log = isx_wal::Options::new(log::DIR, identity);
+    log.segment_bytes_max = options.segment_bytes_max;
+    log
+}
+
 fn group_error(group: Group) -> impl Fn(&dyn fmt::Display) -> StartError {
     move |error| StartError::Group { group: group.0, text: error.to_string() }
 }
@@ -159,8 +169,7 @@ impl Raft {
         options: Options,
         executor: Arc<dyn Executor>,
     ) -> Result<Self, StartError> {
-        let (log, recovered) =
-            Log::open(&ports, &node, identity(&options.cluster, options.node), options.planted).await?;
+        let (log, recovered) = Log::open(&ports, &node, log_options(&options), options.planted).await?;
         if recovered.created && options.origin == Origin::Existing {
             log.stop();
             return Err(StartError::Forgotten { node: options.node });
@@ -371,6 +380,45 @@ impl Raft {
     pub async fn snapshot_now(&self, group: Group) -> Result<(), Error> {
         let running = self.group(group)?;
         self.inner.node.scope(snapshot(running)).await
+    }
+
+    /// Makes the log as short as it can be: writes snapshots and drops every entry behind them, those too that are kept for
+    /// followers that are a little behind.
+    ///
+    /// # Errors
+    /// `fatal` when consensus ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves a snapshot being written, and the log as long as it is.
+    pub async fn shorten_log(&self) -> Result<(), Error> {
+        for running in self.inner.groups.values() {
+            // One that holds or stops has nothing to be dropped.
+            let rests = |published: &Published| published.hold.is_some() || published.is_stopping();
+            if rests(&running.shared.published()) {
+                continue;
+            }
+            let shortened = async {
+                snapshot(running).await?;
+                let covered = running.raft.metrics().borrow_watched().snapshot;
+                let Some(covered) = covered else { return Ok(()) };
+                let purged = running.raft.trigger().purge_log(covered.index).await;
+                purged.map_err(|error| Error::new(Code::Fatal, error.to_string()))
+            };
+            self.inner.node.scope(shortened).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the oldest of what is kept of the past of mounts go; whether there was any.
+    ///
+    /// # Errors
+    /// `fatal` when the disk failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect on what it began.
+    pub async fn forget_past(&self) -> Result<bool, Error> {
+        let forgotten = self.group(MOUNTS)?.shared.give_way().await;
+        forgotten.map_err(|error| Error::new(error.code(), error.to_string()))
     }
 
     /// Groups that hold try again: code has arrived.

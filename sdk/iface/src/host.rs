@@ -44,6 +44,16 @@ record! {
         pub held: Option<String>,
     }
 
+    /// What a node takes of a part of its machine.
+    pub struct Budget {
+        /// `cpu` in thousandths of a processor; `memory`, for what mounts and the tree hold, and `disk` in bytes.
+        pub resource: String,
+        /// What it takes now; none where that can not be said.
+        pub used: Option<u64>,
+        /// What it may take; none when nothing was said.
+        pub max: Option<u64>,
+    }
+
     /// How a node is.
     pub struct Status {
         /// The name of the node's home.
@@ -56,6 +66,8 @@ record! {
         pub addresses: Vec<String>,
         /// Where its gateway answers HTTP, if it has one.
         pub http: Option<String>,
+        /// What it takes of its machine, and may take.
+        pub budgets: Vec<Budget>,
         /// Connections to peers and clients.
         pub connections_count: u32,
         /// Mounts it has replicas of.

@@ -29,7 +29,7 @@ fn the_interfaces_change_only_on_purpose() {
           call whoami() 435db00cd83a792f626975c118c8ebf9
           object root() da3eaa089a47bcf6e99215f19482ff0b
           object walk(path) d0fdd3c41e5824f4c05c9c06433743c7
-          call status() cdeffecee2b4ae083e75160e2c439b97
+          call status() 9a4187ce0dd72bbc5062125a075eeade
           call usage(after) 57df6274ab7fe1617049e1774cd66e69
           call blob_begin(hash, size_bytes) 633b1591e2cdb2884bf88622efc211dd
           call blob_put(hash, offset, bytes) 5186594e28d2d236795bda591d05cc47

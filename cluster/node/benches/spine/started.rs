@@ -26,6 +26,7 @@ pub async fn node() -> Outcome<(TempDir, Node)> {
         http: None,
         public: false,
         history: None,
+        budgets: isx_node::Budgets::default(),
         exec,
     })
     .await?;

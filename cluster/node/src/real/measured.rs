@@ -1,6 +1,7 @@
 //! What the process and its state folder take of the machine.
 
-use rustix::param::page_size;
+use crate::budget::{Machine, Space};
+use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,15 +20,6 @@ pub(crate) struct Measured {
     /// Processor time since the process began.
     pub(crate) cpu: Duration,
     pub(crate) space: Space,
-}
-
-/// Bytes on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Space {
-    pub(crate) log_bytes: u64,
-    pub(crate) blob_bytes: u64,
-    /// Snapshots and everything else.
-    pub(crate) rest_bytes: u64,
 }
 
 /// Measures, and remembers for a while, so that asking costs nothing.
@@ -55,34 +47,62 @@ impl Meter {
     }
 }
 
+impl Machine for Meter {
+    fn cpu(&self) -> Duration {
+        cpu() + children_cpu()
+    }
+
+    fn space(&self) -> Space {
+        self.read(Duration::ZERO).space
+    }
+}
+
 /// Bytes of memory of this process that are resident.
-pub(crate) fn memory_bytes() -> u64 {
+pub fn memory_bytes() -> u64 {
     let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
     pages.unwrap_or(0) * page_size() as u64
 }
 
 /// Processor time of this process, all threads together.
-pub(crate) fn cpu() -> Duration {
+pub fn cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// What the files of a state folder take. One that goes meanwhile takes nothing.
-fn space(folder: &Path) -> Space {
-    let part = |name: &str| taken(&folder.join(name));
-    let (log_bytes, blob_bytes) = (part("wal"), part("blobs"));
-    Space { log_bytes, blob_bytes, rest_bytes: taken(folder).saturating_sub(log_bytes + blob_bytes) }
+/// Processor time of children of this process that have ended and were waited for.
+fn children_cpu() -> Duration {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name stands in brackets and may have any character; behind it the state is the third member, these are the
+    // sixteenth and the seventeenth: proc_pid_stat(5).
+    let (_, members) = text.rsplit_once(')').unwrap_or_default();
+    let ticks: u64 = members.split_whitespace().skip(13).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / clock_ticks_per_second().max(1))
 }
 
-fn taken(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    let of_entry = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => taken(&entry.path()),
+/// What the files of a state folder take. One that goes meanwhile takes nothing.
+pub fn space(folder: &Path) -> Space {
+    let mut space = Space::default();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let bytes = taken(&entry);
+        match entry.file_name().to_str() {
+            Some("wal") => space.log_bytes += bytes,
+            Some("hist") => space.history_bytes += bytes,
+            Some("blobs") => space.blob_bytes += bytes,
+            _ => space.rest_bytes += bytes,
+        }
+    }
+    space
+}
+
+fn taken(entry: &fs::DirEntry) -> u64 {
+    match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            fs::read_dir(entry.path()).into_iter().flatten().flatten().map(|entry| taken(&entry)).sum()
+        }
         Ok(metadata) => metadata.blocks() * BLOCK_BYTES,
         Err(_) => 0,
-    };
-    entries.flatten().map(of_entry).sum()
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +112,7 @@ mod tests {
     #[test]
     fn files_are_counted_by_part_and_the_process_takes_something() {
         let folder = tempfile::tempdir().unwrap();
-        for (part, kib) in [("wal", 64), ("blobs", 128), ("snapshots/1", 32)] {
+        for (part, kib) in [("wal", 64), ("blobs", 128), ("hist/1", 256), ("snap/1", 32)] {
             fs::create_dir_all(folder.path().join(part)).unwrap();
             fs::write(folder.path().join(part).join("file"), vec![1; kib * 1024]).unwrap();
         }
@@ -100,6 +120,7 @@ mod tests {
         let space = space(folder.path());
         assert!(space.log_bytes >= 64 * 1024 && space.log_bytes < 96 * 1024, "{space:?}");
         assert!(space.blob_bytes >= 128 * 1024 && space.blob_bytes < 160 * 1024, "{space:?}");
+        assert!(space.history_bytes >= 256 * 1024 && space.history_bytes < 288 * 1024, "{space:?}");
         assert!(space.rest_bytes >= 32 * 1024 && space.rest_bytes < 64 * 1024, "{space:?}");
         let meter = Meter::new(folder.path());
         let first = meter.read(Duration::ZERO);

@@ -92,6 +92,8 @@ impl Program {
             http: None,
             secret: SECRET,
             public: true,
+            budgets: isx_node::Budgets::default(),
+            machine: None,
         };
         let mut opened = Opened::open(parts).await?;
         (self.configure.node)(&mut opened);
