@@ -3,7 +3,7 @@
 use crate::limits::{BLOBS_BYTES_MAX, UPLOAD_REST_MAX, UPLOADS_MAX};
 use crate::planted::{Bug, Planted};
 use isx_iface::host::Upload;
-use isx_iface::limits::COMPONENT_BYTES_MAX;
+use isx_iface::limits::{CHUNK_BYTES_MAX, COMPONENT_BYTES_MAX};
 use isx_port::{Clock, Disk, DiskError, Instant, OpenMode};
 use isx_row::{Code, ContentHash, Error};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,9 +198,39 @@ impl Blobs {
                 self.damaged().insert(*hash);
                 Err(Error::new(Code::Damaged, format!("the blob {hash} is damaged; `isx publish` replaces it")))
             }
-            Err(DiskError::NotFound { .. }) => Err(Error::new(Code::NotFound, format!("no blob {hash} was published"))),
-            Err(error) => Err(Error::new(Code::Fatal, format!("the blob {hash}: {error}"))),
+            Err(error) => Err(unread(hash, error)),
         }
+    }
+
+    /// The bytes of a blob from `offset`, at most `CHUNK_BYTES_MAX`, and how many the whole has. The whole is checked at
+    /// offset 0 alone: each part would else cost the reading of all. Blocks.
+    ///
+    /// # Errors
+    /// As [`Blobs::read`].
+    pub fn part(&self, hash: &ContentHash, offset: u64) -> Result<(Vec<u8>, u64), Error> {
+        if offset == 0 {
+            let mut bytes = self.read(hash)?;
+            let size = bytes.len() as u64;
+            bytes.truncate(CHUNK_BYTES_MAX);
+            return Ok((bytes, size));
+        }
+        let read = || -> Result<(Vec<u8>, u64), DiskError> {
+            let file = self.disk.open(&path(hash), OpenMode::Read)?;
+            let size = file.len()?;
+            let rest = size.saturating_sub(offset).min(CHUNK_BYTES_MAX as u64);
+            let mut bytes = vec![0; usize::try_from(rest).unwrap_or(0)];
+            file.read_at(offset.min(size), &mut bytes)?;
+            Ok((bytes, size))
+        };
+        read().map_err(|error| unread(hash, error))
+    }
+}
+
+/// Why a blob was not read.
+fn unread(hash: &ContentHash, error: DiskError) -> Error {
+    match error {
+        DiskError::NotFound { .. } => Error::new(Code::NotFound, format!("no blob {hash} was published")),
+        error => Error::new(Code::Fatal, format!("the blob {hash}: {error}")),
     }
 }
 
@@ -305,6 +335,31 @@ mod tests {
         blobs.keep(&hash, b"right", Planted::NONE).unwrap();
         assert_eq!(blobs.read(&hash).unwrap(), b"right");
         assert_eq!(code(blobs.read(&ContentHash::of(b"other"))), Code::NotFound);
+    }
+
+    #[test]
+    fn a_blob_is_read_in_parts_and_checked_at_the_first() {
+        let (blobs, _, root) = blobs();
+        let bytes: Vec<u8> = (0..2 * CHUNK_BYTES_MAX + 10).map(|at| (at % 251) as u8).collect();
+        let (hash, size) = (ContentHash::of(&bytes), bytes.len() as u64);
+        blobs.keep(&hash, &bytes, Planted::NONE).unwrap();
+        let (mut whole, mut parts) = (Vec::new(), 0);
+        while (whole.len() as u64) < size {
+            let (part, told) = blobs.part(&hash, whole.len() as u64).unwrap();
+            assert!(told == size && !part.is_empty() && part.len() <= CHUNK_BYTES_MAX);
+            whole.extend(part);
+            parts += 1;
+        }
+        assert_eq!((whole == bytes, parts), (true, 3));
+        for beyond in [size, size + 1, u64::MAX] {
+            assert_eq!(blobs.part(&hash, beyond).unwrap(), (Vec::new(), size));
+        }
+        assert_eq!(code(blobs.part(&ContentHash::of(b"other"), 0)), Code::NotFound);
+        assert_eq!(code(blobs.part(&ContentHash::of(b"other"), 9)), Code::NotFound);
+        let mut changed = bytes;
+        changed[CHUNK_BYTES_MAX + 1] ^= 1;
+        std::fs::write(root.path().join(path(&hash)), changed).unwrap();
+        assert_eq!(code(blobs.part(&hash, 0)), Code::Damaged);
     }
 
     #[test]

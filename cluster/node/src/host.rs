@@ -6,7 +6,7 @@ use crate::shared::{Shared, Who, tree_of};
 use async_trait::async_trait;
 use isx_anchors::{AnchorId, Path, Place, Tree};
 use isx_cluster::{Hold, Outcome, Request};
-use isx_iface::host::{Budget, GroupStatus, Identity, Status, Upload};
+use isx_iface::host::{BlobPart, Budget, GroupStatus, Identity, Status, Upload};
 use isx_iface::limits::{PAGE_BYTES_MAX, PAGE_COUNT_MAX};
 use isx_iface::usage::{MountUsage, Usages};
 use isx_iface::{AnchorStub, Host};
@@ -123,8 +123,11 @@ impl Host for NodeHost {
                 return shared.blobs.read(&hash).map(|bytes| bytes.len());
             }
             let bytes = shared.blobs.finish(hash)?;
-            // Checked and compiled before it is kept: what is kept can be mounted.
-            shared.exec.add(&bytes)?;
+            // Checked and compiled before it is kept: what is kept can be mounted, but for programs, which whoever runs
+            // them compiles.
+            if !isx_exec::is_program(&bytes) {
+                shared.exec.add(&bytes)?;
+            }
             if let Err(error) = shared.blobs.keep(&hash, &bytes, shared.planted) {
                 // What is not on the disk is not here: a mount of it would be lost with this process.
                 shared.exec.remove(&hash);
@@ -137,6 +140,14 @@ impl Host for NodeHost {
         let received_bytes = self.shared.blocking(kept).await? as u64;
         self.shared.raft.poke();
         Ok(Upload { received_bytes, complete: true })
+    }
+
+    async fn blob_get(&self, hash: ContentHash, offset: u64) -> Result<BlobPart, Error> {
+        self.who.owner_only("blob_get")?;
+        let shared = self.shared.clone();
+        let read = self.shared.blocking(move || shared.blobs.part(&hash, offset));
+        let (bytes, size_bytes) = read.await?;
+        Ok(BlobPart { bytes: Bytes(bytes), size_bytes })
     }
 
     async fn skip(&self, group: u64) -> Result<(), Error> {

@@ -204,7 +204,10 @@ impl Serving {
 /// waits, and says so.
 fn load_all(blobs: &Blobs, exec: &Exec) {
     for hash in blobs.hashes() {
-        let loaded = blobs.read(&hash).and_then(|bytes| exec.add(&bytes));
+        let loaded = blobs.read(&hash).and_then(|bytes| match isx_exec::is_program(&bytes) {
+            true => Ok(()),
+            false => exec.add(&bytes).map(drop),
+        });
         if let Err(error) = loaded {
             tracing::error!(%error, blob = %hash, "a published module can not be loaded");
         }

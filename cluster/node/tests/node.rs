@@ -30,6 +30,11 @@ fn config(folder: &Path, public: bool) -> Config {
     }
 }
 
+/// A component that exports what a program does, and has nothing.
+fn program() -> Vec<u8> {
+    wat::parse_str(r#"(component (instance $none) (export "wasi:cli/run@0.2.0" (instance $none)))"#).unwrap()
+}
+
 fn text(value: &str) -> Option<Bytes> {
     Some(Bytes(value.as_bytes().to_vec()))
 }
@@ -153,6 +158,9 @@ fn a_public_node_shows_strangers_what_is_public_and_nothing_else() {
         assert_eq!(private.text.replace("secret", "nothing"), missing.text, "denied and missing look alike");
         assert_eq!(stranger.stop().await.err().unwrap().code, Code::NotFound);
         assert_eq!(stranger.status().await.err().unwrap().code, Code::NotFound);
+        let blob = isx_iface::publish::upload(&node.host(), &program(), |_| ()).await.unwrap();
+        assert_eq!(isx_iface::publish::download(&node.host(), blob, |_, _| ()).await.unwrap(), program());
+        assert_eq!(stranger.blob_get(blob, 0).await.err().unwrap().code, Code::NotFound);
         node.stop().await.unwrap();
     });
 }

@@ -45,7 +45,7 @@ pub fn read_schema(component: &[u8]) -> Result<Schema, Error> {
     });
     // A program may use what a module may not: what it is comes before that.
     let outline = match (validated, outline(component)) {
-        (_, Ok(outline)) if outline.exports.iter().any(|name| name.starts_with(RUN)) => {
+        (_, Ok(outline)) if outline.is_program() => {
             return Err(malformed(format!("this is a program, it exports `{RUN}`: run it with `isx run`")));
         }
         (validated, outline) => validated.and(outline)?,
@@ -67,6 +67,12 @@ pub fn read_schema(component: &[u8]) -> Result<Schema, Error> {
     }
 }
 
+/// Whether a component is a program, to be run rather than mounted: a ROM, or a command of any toolchain. Its outermost level
+/// is read; what it holds is not validated.
+pub fn is_program(component: &[u8]) -> bool {
+    Parser::is_component(component) && outline(component).is_ok_and(|outline| outline.is_program())
+}
+
 /// What the outermost level of a component says of itself.
 #[derive(Debug, Default)]
 pub struct Outline<'a> {
@@ -77,6 +83,12 @@ pub struct Outline<'a> {
     /// The contents of its sections [`SCHEMA_SECTION`].
     pub schemas: Vec<&'a [u8]>,
     exports_call: bool,
+}
+
+impl Outline<'_> {
+    fn is_program(&self) -> bool {
+        self.exports.iter().any(|name| name.starts_with(RUN))
+    }
 }
 
 /// Reads the outermost level of any component. It is not validated.

@@ -76,7 +76,7 @@ mod trial;
 
 pub use cache::Cache;
 pub use compile::{Compile, CompileHere, compile};
-pub use component::{IMPORTS, Outline, SCHEMA_SECTION, outline, read_schema};
+pub use component::{IMPORTS, Outline, SCHEMA_SECTION, is_program, outline, read_schema};
 pub use exec::{Exec, Ports};
 pub use poison::{CallId, Mark, Marked, MemoryMark, NoTrial, Suspect, Trial, Verdict};
 pub use trial::try_suspect;

@@ -85,6 +85,14 @@ record! {
         /// Whether the node holds the whole blob, checked.
         pub complete: bool,
     }
+
+    /// A part of a blob.
+    pub struct BlobPart {
+        /// The bytes from the offset that was asked for, at most `CHUNK_BYTES_MAX`; none beyond the end.
+        pub bytes: Bytes,
+        /// Bytes of the whole blob.
+        pub size_bytes: u64,
+    }
 }
 
 interface! {
@@ -126,8 +134,16 @@ interface! {
 
         /// Ends an upload: the blob is checked against its hash, read as a component, and kept on a quorum. Idempotent.
         ///
-        /// Errors: `malformed` when it is no component that can be mounted, naming what is wrong; the upload is gone.
+        /// Errors: `malformed` when it is neither a module that can be mounted nor a program, naming what is wrong; the
+        /// upload is gone.
         call fn blob_done(hash: ContentHash) -> Upload;
+
+        /// The bytes of a blob from `offset`. The node checks the whole against its hash at offset 0; who puts the parts
+        /// together checks it again. Idempotent.
+        ///
+        /// Errors: `not_found` when no such blob was published, and for callers without the owner's rights; `damaged`,
+        /// which publishing it again cures.
+        call fn blob_get(hash: ContentHash, offset: u64) -> BlobPart;
 
         /// Passes over the call that holds a group, for good: no replica will run it. Idempotent while the group is
         /// held by that call.

@@ -1,8 +1,8 @@
-//! Publishing: a component's way from bytes to a mount, the same for tools and ROMs.
+//! Publishing: a component's way from bytes to a mount and back, the same for tools and ROMs.
 
 use crate::anchor::{Anchor, AnchorStub, MountLimits};
 use crate::host::{Host, HostStub};
-use crate::limits::CHUNK_BYTES_MAX;
+use crate::limits::{CHUNK_BYTES_MAX, COMPONENT_BYTES_MAX};
 use crate::module::{Migrated, Module, ModuleStub};
 use futures::StreamExt;
 use isx_row::{Bytes, Code, ContentHash, Error, SessionId};
@@ -37,6 +37,44 @@ pub async fn upload(host: &HostStub, component: &[u8], mut progress: impl FnMut(
         progress(component.len() as u64);
         return Ok(hash);
     }
+}
+
+/// Reads a published component back and checks it against its hash; `progress` hears of the bytes that are here and of
+/// how many there are.
+///
+/// # Errors
+/// As [`crate::host::Host::blob_get`]; `damaged` when what came is not what the hash names, `limit` when it is longer than
+/// any component.
+///
+/// # Cancel safety
+/// Dropping the future abandons it.
+pub async fn download(
+    host: &HostStub,
+    hash: ContentHash,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Vec<u8>, Error> {
+    let mut component = Vec::new();
+    loop {
+        let here = component.len() as u64;
+        let part = host.blob_get(hash, here).await?;
+        let size = part.size_bytes;
+        if size > COMPONENT_BYTES_MAX || here + part.bytes.0.len() as u64 > size {
+            let text = format!(
+                "the blob {hash} is longer than its {size} bytes, or than the {COMPONENT_BYTES_MAX} of a component"
+            );
+            return Err(Error::new(Code::Limit, text));
+        }
+        component.extend_from_slice(&part.bytes.0);
+        progress(component.len() as u64, size);
+        if component.len() as u64 == size || part.bytes.0.is_empty() {
+            break;
+        }
+    }
+    if ContentHash::of(&component) != hash {
+        let text = format!("what came for the blob {hash} is something else; `isx publish` replaces what is damaged");
+        return Err(Error::new(Code::Damaged, text));
+    }
+    Ok(component)
 }
 
 /// Mounts the published module as the child `name` of `parent`, or puts it in place of what is mounted there with the

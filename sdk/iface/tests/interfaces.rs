@@ -34,6 +34,7 @@ fn the_interfaces_change_only_on_purpose() {
           call blob_begin(hash, size_bytes) 633b1591e2cdb2884bf88622efc211dd
           call blob_put(hash, offset, bytes) 5186594e28d2d236795bda591d05cc47
           call blob_done(hash) 8b96b18ce54dfe63312a00dac1993b03
+          call blob_get(hash, offset) 692e959ba3574e58299a53ae6f4365ad
           call skip(group) 38f6fcd9b0f6f55134dd38da8164b502
           call stop() 04e1e5a2229693ec72f0f70df2fca136
         isx.Anchor
