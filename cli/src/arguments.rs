@@ -96,13 +96,14 @@ pub enum Verb {
     /// The schema of a mount or a component
     #[command(after_help = examples::SCHEMA)]
     Schema {
-        /// The path of a mount, or a component file
+        /// The path of a mount, a component file, the folder of a module, or std:NAME
         what: String,
     },
     /// What a component is: its schema, imports and exports, hash
     #[command(after_help = examples::INSPECT)]
     Inspect {
-        /// A component file, or the path of a mount
+        /// A component file, the folder of one, std:NAME, or `std:` for a list of what isx carries; the path of a mount, or
+        /// of an anchor that holds a ROM's hash; a content hash
         what: String,
     },
     /// The types of a module and the codec of its rows, arguments and answers, in another language
@@ -318,9 +319,11 @@ impl Verb {
 /// `isx run`.
 #[derive(Args)]
 pub struct Run {
-    /// The ROM: a component file, the folder of one to build, or a ROM of the project. What isx.toml allows counts for
-    /// what is built here; a component has only what --allow, -A or an answer gives it. A command of any toolchain, which
-    /// exports wasi:cli/run@0.2, runs without a node
+    /// The ROM: a component file, the folder of one to build, a ROM of the project, std:NAME for one that isx carries
+    /// (`isx inspect std:` lists them), a content hash, or an anchor that holds the hash of one, as `isx publish ROM PATH`
+    /// makes it. A file goes before a name of the project, and what is here before an anchor. What isx.toml allows counts
+    /// for what is built here; a component has only what --allow, -A or an answer gives it, by its hash, whichever way it
+    /// came. A command of any toolchain, which exports wasi:cli/run@0.2, runs without a node
     #[arg(required_unless_present = "forget")]
     pub rom: Option<PathBuf>,
     /// Its arguments
@@ -445,9 +448,10 @@ pub struct Test {
 /// `isx publish`.
 #[derive(Args)]
 pub struct Publish {
-    /// A component, the folder of a module, or a module of the project [default: this folder, or all of the project]
+    /// A component, the folder of a module, std:NAME, or a module of the project [default: this folder, or all of the
+    /// project]. Of a ROM the hash is put into the anchor at PATH, for `isx run PATH`
     pub what: Option<PathBuf>,
-    /// Where to mount it [default: where the project says, else /self/<name>]
+    /// Where to mount it [default: where the project says, else /self/<name>]; a ROM is told
     pub path: Option<String>,
     /// Show what it would change, and mount nothing; an upgrade is tried on a fork, all its rows moved
     #[arg(long)]
@@ -457,7 +461,7 @@ pub struct Publish {
 /// `isx bindings`.
 #[derive(Args)]
 pub struct Bindings {
-    /// A component, the folder of a module, or the path of a mount
+    /// A component, the folder of a module, std:NAME, or the path of a mount
     pub source: String,
     /// The language
     #[arg(long, value_enum)]

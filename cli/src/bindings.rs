@@ -11,8 +11,9 @@ mod typescript;
 
 use crate::arguments::{Bindings, Language};
 use crate::build::Kind;
+use crate::calls;
 use crate::show::Show;
-use crate::{calls, modules};
+use crate::source::Source;
 use anyhow::{Context, Result};
 use isx_iface::HostStub;
 use isx_row::schema::{Query, Reducer, Schema};
@@ -29,7 +30,7 @@ pub fn is_local(source: &str) -> bool {
 
 /// `isx bindings FILE|DIR`.
 pub fn of_file(arguments: &Bindings, show: Show) -> Result<()> {
-    let component = modules::component(Path::new(&arguments.source), Kind::Module)?;
+    let component = Source::of(Path::new(&arguments.source))?.here(Some(Kind::Module))?;
     give(arguments, &isx_exec::read_schema(&component)?, show)
 }
 

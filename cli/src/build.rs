@@ -106,10 +106,20 @@ fn build_within(order: &Order<'_>, depth: u8) -> Result<Built> {
 /// What can not be written.
 pub fn keep(built: &Built) -> Result<PathBuf> {
     let file = built.target_folder.join("isx").join(format!("{}.wasm", built.name));
-    let written = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-    let written = written.and_then(|()| std::fs::write(&file, &built.component));
-    written.with_context(|| format!("can not write {}", file.display()))?;
+    write(&file, &built.component)?;
     Ok(file)
+}
+
+/// Writes a component, unless it is there already: what embeds it is built again when the file is newer.
+///
+/// # Errors
+/// What can not be written.
+pub fn write(file: &Path, component: &[u8]) -> Result<()> {
+    if std::fs::read(file).is_ok_and(|there| there == component) {
+        return Ok(());
+    }
+    let written = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    written.and_then(|()| std::fs::write(file, component)).with_context(|| format!("can not write {}", file.display()))
 }
 
 /// The name of the variable that tells `isx::embed!("name")` its file.

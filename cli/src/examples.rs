@@ -11,6 +11,8 @@ examples! {
     RUN: "isx run -A rom.wasm",
         "isx run rom.wasm --allow host.walk=/self/chat --allow chat -- ada grace",
         "isx run talk",
+        "isx run -A std:wordcount",
+        "isx run /self/tools/wc -- --all",
         "isx run --dir ./data::/data:ro --env LANG=C --no-dial tool.wasm",
         "isx run --deadline 5m -A rom.wasm",
         "isx run --forget rom.wasm";
@@ -21,10 +23,11 @@ examples! {
     BINDINGS: "isx bindings /self/chat --lang typescript --out chat.ts",
         "isx bindings ./module --lang json-schema",
         "isx bindings chat.wasm --lang rust --out src/chat.rs";
-    PUBLISH: "isx publish", "isx publish chat --dry-run", "isx publish chat.wasm /self/rooms/chat";
+    PUBLISH: "isx publish", "isx publish chat --dry-run", "isx publish chat.wasm /self/rooms/chat",
+        "isx publish std:tally", "isx publish ./rom /self/tools/wc";
     ROLLBACK: "isx rollback chat", "isx rollback /self/chat 01ab --dry-run", "isx rollback chat --yes";
     SCHEMA: "isx schema chat", "isx schema /self/chat --json", "isx schema ./chat.wasm";
-    INSPECT: "isx inspect ./chat.wasm", "isx inspect /self/chat";
+    INSPECT: "isx inspect ./chat.wasm", "isx inspect /self/chat", "isx inspect std:";
     CALL: "isx call chat send hi",
         "isx call /self/tally add apples 3",
         "isx call chat send hi --dry-run",

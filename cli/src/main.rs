@@ -36,11 +36,13 @@ mod reach;
 mod rights;
 mod rollback;
 mod rows;
+mod roms;
 mod run;
 mod runtime;
 mod sdk;
 mod show;
 mod signals;
+mod source;
 mod test;
 mod time;
 mod top;
@@ -53,6 +55,7 @@ use clap::Parser;
 use project::Project;
 use reach::{Otherwise, reach};
 use show::Show;
+use source::Source;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -130,9 +133,13 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
         Verb::Help { words } => help::help(&words, show)?,
         Verb::Completion { shell } => help::completion(shell)?,
         Verb::Man { folder } => help::man(&folder, show)?,
-        Verb::Schema { what } if !what.starts_with('/') => modules::schema_of_file(Path::new(&what), show)?,
-        Verb::Inspect { what } if Path::new(&what).is_file() || !what.starts_with('/') => {
-            modules::inspect_file(Path::new(&what), show)?;
+        Verb::Schema { what } if !Source::of(Path::new(&what))?.is_of_node() => {
+            modules::schema_of_source(&Source::of(Path::new(&what))?, show)?;
+        }
+        Verb::Inspect { what } if what == source::STD => source::list(show)?,
+        Verb::Inspect { what } if !Source::of(Path::new(&what))?.is_of_node() => {
+            let source = Source::of(Path::new(&what))?;
+            modules::inspect_component(&source, &source.here(None)?, show)?;
         }
         Verb::Bindings(arguments) if bindings::is_local(&arguments.source) => bindings::of_file(&arguments, show)?,
         Verb::Stop => {
@@ -178,7 +185,7 @@ async fn with_host(
             rollback::rollback(host, &path, code.as_deref(), rollback::How { dry, yes }, show).await
         }
         Verb::Schema { what } => modules::schema_of_mount(host, &what, show).await,
-        Verb::Inspect { what } => modules::inspect_mount(host, &what, show).await,
+        Verb::Inspect { what } => modules::inspect_of_node(host, &what, show).await,
         Verb::Bindings(arguments) => bindings::of_mount(host, &arguments, show).await,
         Verb::Call { call, conditions, dry_run } => {
             let how = calls::How { conditions: &conditions, dry: dry_run, within: global.within };

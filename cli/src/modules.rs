@@ -5,8 +5,10 @@ use crate::build::{self, Kind, Order};
 use crate::json::{fields_name, type_name};
 use crate::names::{session, split};
 use crate::project::Target;
+use crate::roms::Binding;
 use crate::show::Show;
-use anyhow::{Context, Result, bail};
+use crate::source::Source;
+use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade_shown, upload};
@@ -14,7 +16,6 @@ use isx_iface::{Anchor, Host, HostStub, Module, ModuleStub};
 use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Way};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// `isx build`.
@@ -27,9 +28,7 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
     let built = build::build(&Order { folder: &arguments.folder, embeds: &embeds })?;
     let output = match &arguments.output {
         Some(output) => {
-            let written = output.parent().map_or(Ok(()), fs::create_dir_all);
-            let written = written.and_then(|()| fs::write(output, &built.component));
-            written.with_context(|| format!("can not write {}", output.display()))?;
+            build::write(output, &built.component)?;
             output.clone()
         }
         None => build::keep(&built)?,
@@ -49,24 +48,38 @@ pub fn build(arguments: &Build, show: Show) -> Result<()> {
 pub async fn publish(host: &HostStub, targets: &[Target], dry_run: bool, show: Show) -> Result<()> {
     let mut plans = Vec::new();
     for target in targets {
-        let component = component(&target.what, Kind::Module)?;
+        let source = Source::of(&target.what)?;
+        let component = source.here(None)?;
+        if isx_exec::is_program(&component) {
+            let binding = Binding::new(host, &component, &source.to_string(), target.path.as_deref()).await?;
+            plans.push((Planned::Rom(binding), component));
+            continue;
+        }
         let plan = Plan::new(host, &component, target).await?;
         plan.show_differences(show);
         if let Some(refused) = plan.refused() {
             return Err(refused.into());
         }
-        plans.push((plan, component));
+        plans.push((Planned::Module(plan), component));
     }
     for (plan, component) in plans {
-        match dry_run {
-            true => plan.show(plan.attempt(host, &component).await?, show)?,
-            false => plan.carry_out(host, &component).await?.show(show)?,
+        match (plan, dry_run) {
+            (Planned::Module(plan), true) => plan.show(plan.attempt(host, &component).await?, show)?,
+            (Planned::Module(plan), false) => plan.carry_out(host, &component).await?.show(show)?,
+            (Planned::Rom(binding), true) => binding.show("would bind", show)?,
+            (Planned::Rom(binding), false) => binding.carry_out(host, &component, show).await?,
         }
     }
     Ok(())
 }
 
 /// What publishing a component would do.
+enum Planned {
+    Module(Plan),
+    Rom(Binding),
+}
+
+/// What publishing a module would do.
 pub struct Plan {
     path: String,
     limits: MountLimits,
@@ -303,7 +316,7 @@ pub fn migration_bar() -> ProgressBar {
 }
 
 /// Uploads a component, with a bar on a terminal.
-async fn upload_shown(host: &HostStub, component: &[u8]) -> Result<ContentHash> {
+pub async fn upload_shown(host: &HostStub, component: &[u8]) -> Result<ContentHash> {
     let bar = ProgressBar::new(component.len() as u64);
     bar.set_style(
         ProgressStyle::with_template("{msg} {bar:30} {bytes} of {total_bytes}")
@@ -315,49 +328,35 @@ async fn upload_shown(host: &HostStub, component: &[u8]) -> Result<ContentHash> 
     Ok(code)
 }
 
-/// The component that a path means: a file, or what its folder builds, which must be of this kind.
-pub fn component(what: &Path, kind: Kind) -> Result<Vec<u8>> {
-    if !what.is_dir() {
-        return read(what);
-    }
-    let built = build::build(&Order { folder: what, embeds: &[] })?;
-    match (built.kind, kind) {
-        (Kind::Rom, Kind::Module) => bail!("{} is a ROM: run it with `isx run`", what.display()),
-        (Kind::Module, Kind::Rom) => bail!("{} is a module: publish it with `isx publish`", what.display()),
-        _ => Ok(built.component),
-    }
-}
-
-/// The bytes of a component file, bounded before they are read.
-fn read(file: &Path) -> Result<Vec<u8>> {
-    let metadata = fs::metadata(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            anyhow::Error::new(Error::new(Code::NotFound, format!("no file {}", file.display())))
-        }
-        _ => anyhow::Error::new(error).context(format!("can not read {}", file.display())),
-    })?;
-    let most = isx_iface::limits::COMPONENT_BYTES_MAX;
-    if !metadata.is_file() || metadata.len() > most {
-        let text = format!("{} is no component: a component is a file of at most {most} bytes", file.display());
-        return Err(Error::new(Code::Limit, text).into());
-    }
-    fs::read(file).with_context(|| format!("can not read {}", file.display()))
-}
-
-/// `isx inspect FILE`.
-pub fn inspect_file(file: &Path, show: Show) -> Result<()> {
-    let bytes = read(file)?;
-    let inspected = build::component::inspect(&bytes).with_context(|| file.display().to_string())?;
-    let hash = ContentHash::of(&bytes);
+/// `isx inspect` of a component.
+pub fn inspect_component(source: &Source, bytes: &[u8], show: Show) -> Result<()> {
+    let inspected = build::component::inspect(bytes).with_context(|| source.to_string())?;
+    let hash = ContentHash::of(bytes);
     let (imports, exports) = (inspected.imports.clone(), inspected.exports.clone());
     let head = json!({ "hash": hash.to_string(), "bytes": bytes.len(), "imports": imports, "exports": exports });
     describe(head, inspected.schema.as_ref(), show)
 }
 
-/// `isx inspect PATH`.
-pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()> {
-    let module = crate::names::walk(host, path).await?.module().await.with_context(|| path.to_string())?;
-    let description = isx_iface::module::describe(&module).await?;
+/// `isx inspect PATH|HASH`: of a mount, or of a blob.
+pub async fn inspect_of_node(host: &HostStub, what: &str, show: Show) -> Result<()> {
+    let source = Source::of(Path::new(what))?;
+    let mounted = match &source {
+        Source::Anchor(path) => Some((path, crate::names::walk(host, path).await?.module().await)),
+        _ => None,
+    };
+    match mounted {
+        Some((path, Ok(module))) => inspect_mount(path, &module, show).await,
+        // Nothing is mounted there: the anchor may hold the hash of a ROM.
+        Some((path, Err(error))) => match source.component(host, Kind::Rom).await {
+            Ok(bytes) if error.code == Code::NotFound => inspect_component(&source, &bytes, show),
+            _ => Err(anyhow::Error::new(error).context(path.clone())),
+        },
+        None => inspect_component(&source, &source.component(host, Kind::Rom).await?, show),
+    }
+}
+
+async fn inspect_mount(path: &str, module: &ModuleStub, show: Show) -> Result<()> {
+    let description = isx_iface::module::describe(module).await?;
     let head = json!({
         "path": path, "mount": description.mount.to_string(), "state": description.state, "code": description.code.to_string(),
         "incarnation": description.incarnation.to_string(), "revision": description.revision.to_string(),
@@ -369,9 +368,10 @@ pub async fn inspect_mount(host: &HostStub, path: &str, show: Show) -> Result<()
     describe(head, Some(&Schema::decode(&description.schema.0)?), show)
 }
 
-/// `isx schema FILE`.
-pub fn schema_of_file(file: &Path, show: Show) -> Result<()> {
-    show_schema(&isx_exec::read_schema(&read(file)?).with_context(|| file.display().to_string())?, show)
+/// `isx schema` of a component that is here.
+pub fn schema_of_source(source: &Source, show: Show) -> Result<()> {
+    let component = source.here(Some(Kind::Module))?;
+    show_schema(&isx_exec::read_schema(&component).with_context(|| source.to_string())?, show)
 }
 
 /// `isx schema PATH`.

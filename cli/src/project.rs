@@ -211,9 +211,11 @@ impl Project {
                 Self::path_of(project, path)?;
                 other.as_mut().map_or(Ok(()), |other| Self::path_of(project, other))
             }
-            // Where it is no module of the project it is a file.
+            // Where it is a file, or no module of the project, it is itself.
             Verb::Schema { what } | Verb::Inspect { what } => match project {
-                Some(project) if project.module(what).is_ok() => Self::path_of(Some(project), what),
+                Some(project) if !Path::new(what).is_file() && project.module(what).is_ok() => {
+                    Self::path_of(Some(project), what)
+                }
                 _ => Ok(()),
             },
             _ => Ok(()),
@@ -241,7 +243,10 @@ impl Project {
             return Ok(vec![Target { path: path.map(str::to_string).or(target.path), ..target }]);
         }
         match what {
-            Some(what) => Ok(vec![Target::plain(what, path)]),
+            Some(what) => {
+                let rom = project.rom(what);
+                Ok(vec![Target::plain(rom.as_ref().map_or(what, |(folder, _)| folder), path)])
+            }
             // A package that the project does not list.
             None if here.join("Cargo.toml").is_file() && (project.modules.is_empty() || !project.is_in(here)) => {
                 Ok(vec![Target::plain(here, path)])
@@ -275,8 +280,11 @@ impl Project {
         Some((rom.folder.clone(), &rom.allow))
     }
 
-    /// The entry that a word names: by its name, or by its folder.
+    /// The entry that a word names: by its name, or by its folder. A file of that name is itself.
     fn named<'a, T>(&self, what: &Path, of: impl Fn(&T) -> (&String, &PathBuf), entries: &'a [T]) -> Option<&'a T> {
+        if what.is_file() {
+            return None;
+        }
         let by_name = entries.iter().find(|entry| what.as_os_str() == of(entry).0.as_str());
         by_name.or_else(|| {
             let folder = what.canonicalize().ok()?;

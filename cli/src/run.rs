@@ -2,12 +2,12 @@
 
 use crate::arguments::{Global, Run};
 use crate::build::Kind;
-use crate::modules::component;
 use crate::project::Project;
 use crate::reach::{Otherwise, Reached, reach};
 use crate::rights::{Asking, decide};
 use crate::show::Show;
 use crate::signals::Signals;
+use crate::source::Source;
 use crate::{places, rights};
 use anyhow::{Context, Result, bail};
 use futures::future::{Either, select};
@@ -27,61 +27,101 @@ pub async fn run(global: &Global, arguments: Run, show: Show) -> Result<u8> {
         None => (rom.to_path_buf(), &[][..]),
     });
     let Some((rom, allow)) = named else { return forget_all(global, show) };
-    let bytes = component(&rom, Kind::Rom)?;
-    let hash = ContentHash::of(&bytes);
-    if arguments.forget {
-        return forget(global, &rom, hash, show);
-    }
-    let of_rom = || rom.display().to_string();
-    let has_host = Programs::is_rom(&bytes).with_context(of_rom)? && !arguments.no_dial;
+    let source = Source::of(&rom)?;
     let allow = heeded(project.as_ref(), &rom, allow, arguments.allow_all);
-    let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
-    // Loaded while the node is dialled.
-    let loading = tokio::task::spawn_blocking(move || programs.load(&bytes).map(|program| (programs, program)));
+    let rules = allow.iter().chain(&arguments.allow).map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
     let environment = arguments.env.iter().map(|text| variable(text)).collect::<Result<_>>()?;
     let preopens = arguments.dir.iter().map(|text| preopen(text)).collect::<Result<_>>()?;
-    let rules = allow.iter().chain(&arguments.allow).map(|rule| Rule::parse(rule)).collect::<Result<Vec<_>, _>>()?;
-    let deadline = arguments.deadline;
-    let name = rom.file_name().unwrap_or(rom.as_os_str()).to_string_lossy().into_owned();
-
-    let reached = match has_host {
-        true => Some(reach(global, Otherwise::Embed).await?),
-        false => None,
-    };
-    let ready = async {
-        let (programs, program) = loading.await.context("the program was not loaded")?.with_context(of_rom)?;
-        // Whoever brings his own node along may do with it what he likes.
-        let own = reached.as_ref().is_some_and(Reached::is_embedded);
-        let allowed = match arguments.allow_all || own {
-            true => Allowed::Everything,
-            false => {
-                let asking = Asking { hash, name: &name, wants: program.wants() };
-                Allowed::Rules(tokio::task::block_in_place(|| decide(global, &asking, rules)).with_context(of_rom)?)
-            }
-        };
-        let grant = Grant::new(program.wants().to_vec(), allowed).with_context(of_rom)?;
-        let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
-        let arguments = std::iter::once(name).chain(arguments.arguments).collect();
-        let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
-        Ok((programs, program, given))
-    };
-    let ready = ready.await;
-    // Not before: who is asked something may end it as anything else.
-    let mut signals = Signals::listen()?;
-    let done = match ready {
-        Ok((programs, program, given)) => {
-            let running = within(deadline, programs.run(&program, given));
-            ended(&mut signals, running).await.with_context(of_rom)
+    if !source.is_of_node() {
+        let bytes = source.here(Some(Kind::Rom))?;
+        let order = Order { source, bytes, arguments, rules, environment, preopens };
+        return order.carry_out(global, None, show).await;
+    }
+    if arguments.no_dial {
+        let text = format!("{source} is of a node, and --no-dial asks none: give a file, a folder or std:NAME");
+        return Err(Error::new(Code::Usage, text).into());
+    }
+    let reached = reach(global, Otherwise::Embed).await?;
+    match source.component(&reached.host, Kind::Rom).await {
+        Ok(bytes) => {
+            let order = Order { source, bytes, arguments, rules, environment, preopens };
+            order.carry_out(global, Some(reached), show).await
         }
-        Err(error) => Err(error),
-    };
-    // What failed is reported after an embedded node has ended in order, unless somebody will not wait for that.
-    match reached {
-        Some(reached) => match select(pin!(reached.leave()), pin!(signals.next())).await {
-            Either::Left((left, _)) => left.and(done),
-            Either::Right((code, _)) => Ok(code),
-        },
-        None => done,
+        Err(error) => reached.leave().await.and(Err(error)),
+    }
+}
+
+/// A program to run, and what it is given.
+struct Order {
+    source: Source,
+    bytes: Vec<u8>,
+    arguments: Run,
+    rules: Vec<Rule>,
+    environment: Vec<(String, String)>,
+    preopens: Vec<Preopen>,
+}
+
+impl Order {
+    /// Runs it, on the node that gave it if one did.
+    async fn carry_out(self, global: &Global, giver: Option<Reached>, show: Show) -> Result<u8> {
+        let Self { source, bytes, arguments, rules, environment, preopens } = self;
+        let hash = ContentHash::of(&bytes);
+        let of_rom = || source.to_string();
+        let is_rom = Programs::is_rom(&bytes).with_context(of_rom);
+        let has_host = is_rom.as_ref().is_ok_and(|is_rom| *is_rom) && !arguments.no_dial && !arguments.forget;
+        let giver = match giver {
+            // What has no use for a node keeps none.
+            Some(reached) if !has_host => reached.leave().await.map(|()| None)?,
+            giver => giver,
+        };
+        if arguments.forget {
+            return forget(global, &source, hash, show);
+        }
+        is_rom?;
+        let programs = Programs::new(Some(places::cache_dir(global)?.join("programs")))?;
+        // Loaded while the node is dialled.
+        let loading = tokio::task::spawn_blocking(move || programs.load(&bytes).map(|program| (programs, program)));
+        let deadline = arguments.deadline;
+        let name = source.name();
+        let reached = match (giver, has_host) {
+            (None, true) => Some(reach(global, Otherwise::Embed).await?),
+            (giver, _) => giver,
+        };
+        let ready = async {
+            let (programs, program) = loading.await.context("the program was not loaded")?.with_context(of_rom)?;
+            // Whoever brings his own node along may do with it what he likes.
+            let own = reached.as_ref().is_some_and(Reached::is_embedded);
+            let allowed = match arguments.allow_all || own {
+                true => Allowed::Everything,
+                false => {
+                    let asking = Asking { hash, name: &name, wants: program.wants() };
+                    Allowed::Rules(tokio::task::block_in_place(|| decide(global, &asking, rules)).with_context(of_rom)?)
+                }
+            };
+            let grant = Grant::new(program.wants().to_vec(), allowed).with_context(of_rom)?;
+            let host = reached.as_ref().map_or_else(bare, |reached| reached.host.0.clone());
+            let arguments = std::iter::once(name).chain(arguments.arguments).collect();
+            let given = Given { host, grant, arguments, environment, preopens, streams: Streams::Inherited };
+            Ok((programs, program, given))
+        };
+        let ready = ready.await;
+        // Not before: who is asked something may end it as anything else.
+        let mut signals = Signals::listen()?;
+        let done = match ready {
+            Ok((programs, program, given)) => {
+                let running = within(deadline, programs.run(&program, given));
+                ended(&mut signals, running).await.with_context(of_rom)
+            }
+            Err(error) => Err(error),
+        };
+        // What failed is reported after an embedded node has ended in order, unless somebody will not wait for that.
+        match reached {
+            Some(reached) => match select(pin!(reached.leave()), pin!(signals.next())).await {
+                Either::Left((left, _)) => left.and(done),
+                Either::Right((code, _)) => Ok(code),
+            },
+            None => done,
+        }
     }
 }
 
@@ -141,12 +181,12 @@ fn heeded<'a>(project: Option<&Project>, rom: &Path, allow: &'a [String], all: b
 }
 
 /// `isx run --forget ROM`.
-fn forget(global: &Global, rom: &Path, hash: ContentHash, show: Show) -> Result<u8> {
+fn forget(global: &Global, source: &Source, hash: ContentHash, show: Show) -> Result<u8> {
     if !rights::forget(global, hash)? {
-        let text = format!("nothing is remembered of {}, as it is now", rom.display());
+        let text = format!("nothing is remembered of {source}, as it is now");
         return Err(Error::new(Code::NotFound, text).into());
     }
-    show.one(|| format!("forgot what {} was allowed", rom.display()), || json!({ "forgotten": 1 }))?;
+    show.one(|| format!("forgot what {source} was allowed"), || json!({ "forgotten": 1 }))?;
     Ok(0)
 }
 

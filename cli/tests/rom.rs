@@ -165,3 +165,102 @@ fn a_rom_whose_reader_goes_ends_without_a_word() {
         assert_eq!(rest, "", "{words:?}");
     }
 }
+
+/// What `isx` prints when it does well.
+fn well(stage: &Stage, arguments: &[&str]) -> String {
+    let said = stage.say(arguments);
+    assert_eq!(said.code, 0, "isx {arguments:?}: {}{}", said.stdout, said.stderr);
+    said.stdout.trim().to_string()
+}
+
+fn refused(stage: &Stage, arguments: &[&str], code: i32, text: &str) {
+    let said = stage.say(arguments);
+    assert_eq!(said.code, code, "isx {arguments:?}: {}{}", said.stdout, said.stderr);
+    assert!(said.stderr.contains(text), "isx {arguments:?} says nothing of {text:?}: {}", said.stderr);
+}
+
+/// The hash of a shipped guest, and what there is.
+fn shipped(stage: &Stage, name: &str) -> String {
+    let all = well(stage, &["inspect", "std:", "--json"]);
+    let all = all.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let all: Vec<serde_json::Value> = all.collect();
+    let names: Vec<&str> = all.iter().filter_map(|guest| guest["name"].as_str()).collect();
+    assert_eq!(names, ["std:caller", "std:hello", "std:tally", "std:wordcount"], "shipped: not the tests' own");
+    let found = all.iter().find(|guest| guest["name"] == *format!("std:{name}")).expect("it is shipped");
+    found["hash"].as_str().expect("a hash").to_string()
+}
+
+#[test]
+fn one_rom_runs_by_file_by_name_by_hash_and_by_anchor() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    let hash = shipped(&stage, "wordcount");
+    let file = guest("wordcount").to_string_lossy().into_owned();
+    refused(&stage, &["run", &hash], 127, "no blob");
+    refused(&stage, &["run", "/self/wc"], 127, "no anchor");
+    let bound = well(&stage, &["publish", &file, "/self/wc"]);
+    assert!(bound.starts_with("bound /self/wc: a ROM of") && bound.ends_with(&format!("code {hash}")), "{bound}");
+    assert_eq!(well(&stage, &["get", "/self/wc"]), hash);
+    assert!(well(&stage, &["publish", "std:wordcount", "/self/wc"]).starts_with("unchanged /self/wc"));
+
+    for (at, road) in [file.as_str(), "std:wordcount", &hash, "/self/wc"].into_iter().enumerate() {
+        refused(&stage, &["run", road], 126, "--allow");
+        let text = stage.folder.path().join("text");
+        std::fs::write(&text, "one two two").expect("a file");
+        let mut run = stage.isx(&["run", "-A", road]);
+        let run = said(run.stdin(std::fs::File::open(text).expect("a file")).output().expect("the binary runs"));
+        assert_eq!(run.code, 0, "{road}: {}", run.stderr);
+        assert_eq!(well(&stage, &["query", "/self/wordcount", "get", "two"]), (2 * (at + 1)).to_string(), "{road}");
+        assert!(well(&stage, &["inspect", road]).contains(&hash), "{road}");
+    }
+
+    // It is no module, a module is no ROM, and a name is taken once.
+    refused(&stage, &["mount", "/self/x", &hash], 125, "run it with `isx run`");
+    refused(&stage, &["publish", &file], 125, "which anchor is to hold its hash");
+    refused(&stage, &["publish", &file, "/self/wordcount"], 125, "a module is mounted at");
+    refused(&stage, &["run", "-A", "std:tally"], 125, "a module is published");
+    well(&stage, &["set", "/self/motd", "hello"]);
+    refused(&stage, &["run", "/self/motd"], 125, "`isx get /self/motd` shows it");
+    refused(&stage, &["publish", &file, "/self/motd"], 125, "would be lost");
+    refused(&stage, &["run", "/self"], 127, "has no value");
+    refused(&stage, &["run", "--no-dial", &hash], 125, "--no-dial asks none");
+
+    // The node keeps it, and what is damaged there is told, and cured.
+    stage.kill();
+    let blob = stage.folder.path().join("state/blobs").join(&hash);
+    let whole = std::fs::read(&blob).expect("the blob");
+    stage.start(&START);
+    assert!(!stage.node_log().contains("can not be loaded"), "{}", stage.node_log());
+    assert!(well(&stage, &["inspect", &hash]).contains(&hash));
+    let mut other = whole.clone();
+    *other.last_mut().expect("bytes") ^= 1;
+    std::fs::write(&blob, other).expect("the blob");
+    refused(&stage, &["run", "-A", "/self/wc"], 125, "damaged");
+    well(&stage, &["publish", &file, "/self/wc"]);
+    assert!(well(&stage, &["inspect", &hash]).contains(&hash) && std::fs::read(&blob).expect("the blob") == whole);
+}
+
+#[test]
+fn what_is_shipped_is_taken_wherever_a_component_is() {
+    let stage = Stage::new();
+    let published = well(&stage, &["publish", "std:tally", "/self/sums"]);
+    assert!(published.starts_with("mounted /self/sums: tally") && published.ends_with(&shipped(&stage, "tally")));
+    assert_eq!(well(&stage, &["call", "/self/sums", "add", "a", "3"]), "3");
+    assert!(well(&stage, &["inspect", "std:tally"]).contains("add(key: string"));
+    assert_eq!(well(&stage, &["schema", "std:tally"]), well(&stage, &["schema", "/self/sums"]));
+    assert!(well(&stage, &["bindings", "std:tally", "--lang", "rust"]).contains("fn add"));
+    // With no node to dial a ROM that one keeps runs on it too.
+    well(&stage, &["publish", "std:wordcount", "/self/wc"]);
+    let run = stage.say(&["run", "/self/wc"]);
+    assert!(run.code == 0 && run.stderr.contains("brings its own"), "{}", run.stderr);
+
+    for none in ["std:", "std:nobody"] {
+        for verb in ["run", "publish", "schema"] {
+            refused(&stage, &[verb, none], 127, "std:tally, std:wordcount");
+        }
+    }
+    refused(&stage, &["run", "wordcount"], 127, "std:wordcount is shipped");
+    // A file goes before a name.
+    std::fs::write(stage.folder.path().join("wordcount"), "#!/bin/sh").expect("a file");
+    refused(&stage, &["run", "wordcount"], 125, "not WebAssembly");
+}

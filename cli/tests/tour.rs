@@ -5,7 +5,7 @@ mod support;
 use std::fs::File;
 use std::path::Path;
 use std::process::Command;
-use support::{Stage, guest, said};
+use support::{Stage, said};
 
 /// A line to run and what it must print.
 struct Line {
@@ -72,15 +72,7 @@ fn the_first_tour_does_what_the_readme_says() {
     for line in &lines {
         let command = line.command.strip_prefix("isx ").expect("a command of isx");
         let (command, stdin) = command.split_once(" < ").unwrap_or((command, ""));
-        let files =
-            [("target/guests/tally.wasm", guest("tally")), ("target/guests/wordcount.wasm", guest("wordcount"))];
-        let words = command.trim_end_matches([' ', '&']).split(' ').map(|word| {
-            let file =
-                files.iter().find(|(name, _)| *name == word).map(|(_, file)| file.to_string_lossy().into_owned());
-            file.unwrap_or_else(|| word.to_string())
-        });
-        let words: Vec<String> = words.collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let words: Vec<&str> = command.trim_end_matches([' ', '&']).split(' ').collect();
         if command.ends_with('&') {
             stage.start(&words);
             check(line, &stage.node_log());

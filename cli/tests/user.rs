@@ -145,10 +145,19 @@ fn rights_are_asked_for_once_on_a_terminal() {
     assert_eq!(well(&stage, &["query", "/self/wordcount", "get", "two"]), "1");
     let again = stage.say(&["run", &rom]);
     assert_eq!(again.code, 0, "remembered: {}", again.stderr);
+    // By its hash, and so whichever way it comes.
+    well(&stage, &["publish", &rom, "/self/wc"]);
+    let hash = well(&stage, &["get", "/self/wc"]);
+    for road in ["std:wordcount", "/self/wc", &hash] {
+        let again = stage.say(&["run", road]);
+        assert_eq!(again.code, 0, "{road}: {}", again.stderr);
+    }
 
     assert_eq!(well(&stage, &["run", "--forget", &rom, "--json"]), r#"{"forgotten":1}"#);
-    refused(&stage.say(&["run", &rom]), 126, "--allow");
-    refused(&stage.say(&["run", "--forget", &rom]), 127, "nothing is remembered");
+    for road in [rom.as_str(), "std:wordcount", "/self/wc", &hash] {
+        refused(&stage.say(&["run", road]), 126, "--allow");
+        refused(&stage.say(&["run", "--forget", road]), 127, "nothing is remembered");
+    }
     assert_eq!(well(&stage, &["run", "--forget", "--json"]), r#"{"forgotten":0}"#);
     let remembered = stage.folder.path().join("state/rom-rights.json");
     fs::write(&remembered, [0xff]).expect("a file");

@@ -57,7 +57,11 @@ fn files_that_are_no_module_are_refused_and_never_kept() {
     }
     refused(&stage, &["publish", "/no/where.wasm"], 127, "not_found", &["no file /no/where.wasm"]);
     let rom = guest("wordcount").to_string_lossy().into_owned();
-    refused(&stage, &["publish", &rom, "/self/bad"], 125, "malformed", &[&rom, "this is a program", "isx run"]);
+    refused(&stage, &["publish", &rom], 125, "bad_arguments", &[&rom, "is a ROM", "isx run"]);
+    refused(&stage, &["schema", &rom], 125, "malformed", &[&rom, "this is a program", "isx run"]);
+    let whole = fs::read(&rom).expect("a ROM");
+    let short = put(&stage, "rom.wasm", &whole[..whole.len() - 1]);
+    refused(&stage, &["publish", &short, "/self/bad"], 125, "malformed", &[&short, "the component is not valid"]);
     refused(&stage, &["schema", "/self/bad"], 127, "not_found", &["/self/bad"]);
     assert_eq!(kept(), before, "nothing of them is kept");
     sound(stage);

@@ -1,10 +1,11 @@
 //! Guests: the shipped modules and ROMs and the SDK's own probes, built by the `isx` of this workspace as a user would build
-//! his own.
+//! his own; then `isx` again, which carries those that are shipped as `std:NAME`.
 
 use crate::setup;
 use crate::steps::{Steps, cargo, command, isx, target};
 use anyhow::Result;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A guest and the guests it embeds, which must be built before it.
 struct Guest {
@@ -24,7 +25,7 @@ const GUESTS: &[Guest] = &[
 ];
 
 /// Steps that [`build`] takes.
-pub const STEPS: usize = 2 + GUESTS.len();
+pub const STEPS: usize = 3 + GUESTS.len();
 
 /// Where the built guests lie.
 pub fn folder() -> PathBuf {
@@ -33,21 +34,17 @@ pub fn folder() -> PathBuf {
 
 /// The task `guests`.
 pub fn guests() -> Result<()> {
-    let mut steps = Steps::begin("guests", STEPS, "about 6 minutes from nothing, then seconds");
+    let mut steps = Steps::begin("guests", STEPS, "about 7 minutes from nothing, then seconds");
     build(&mut steps)?;
     steps.end("guests");
     println!("they are in {}", folder().display());
     Ok(())
 }
 
-/// Builds `isx` and with it every guest.
+/// Builds `isx`, with it every guest, and the `isx` that has them.
 pub fn build(steps: &mut Steps) -> Result<()> {
     steps.step("wasm targets", setup::toolchain)?;
-    // Tests too: one set of features, so that nothing is compiled twice.
-    steps.run(
-        "build isx",
-        &mut cargo(&["build", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"]),
-    )?;
+    steps.run("build isx", &mut everything())?;
     std::fs::create_dir_all(folder())?;
     for guest in GUESTS {
         let output = folder().join(format!("{}.wasm", guest.package));
@@ -58,5 +55,10 @@ pub fn build(steps: &mut Steps) -> Result<()> {
         }
         steps.run(&format!("isx build {}", guest.folder), &mut build)?;
     }
-    Ok(())
+    steps.run("build isx with its guests", &mut everything())
+}
+
+/// Builds the workspace: tests too, one set of features, so that nothing is compiled twice.
+fn everything() -> Command {
+    cargo(&["build", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"])
 }

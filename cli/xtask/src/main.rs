@@ -28,7 +28,7 @@ struct Arguments {
 enum Task {
     /// Install what the other tasks need: wasm targets, cargo-deny, the toolchain's documentation
     Setup,
-    /// Build the shipped modules and ROMs into target/guests
+    /// Build the shipped modules and ROMs into target/guests, and an `isx` that carries them
     Guests,
     /// Show isx at work: words counted through a node that is killed half-way
     Demo,

@@ -59,7 +59,9 @@ pub fn bench(filter: Option<&str>) -> Result<()> {
 
 /// Installs the release binary.
 pub fn install() -> Result<()> {
-    let mut steps = Steps::begin("install", 1, "about 8 minutes");
+    let mut steps = Steps::begin("install", 1 + guests::STEPS, "about 15 minutes");
+    // What is installed carries them.
+    guests::build(&mut steps)?;
     steps.run("build and install isx", &mut cargo(&["install", "--path", "cli", "--locked"]))?;
     steps.end("install");
     println!("begin with `isx help`");
