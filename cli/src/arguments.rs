@@ -73,7 +73,7 @@ pub enum Verb {
     /// Build a module or ROM into a component
     #[command(after_help = examples::BUILD)]
     Build(Build),
-    /// Run the tests of a module or ROM natively: reducers and queries on real tables, without a node
+    /// Run the tests of a module or ROM: reducers and queries on real tables, without a node, natively and in WebAssembly
     #[command(after_help = examples::TEST)]
     Test(Test),
     /// Build if needed, upload and mount a module, or upgrade what is mounted: what differs is shown first
@@ -440,6 +440,9 @@ pub struct Test {
     /// The package's or the project's folder
     #[arg(default_value = ".")]
     pub folder: PathBuf,
+    /// Only natively: do not build the module, and make no call again in WebAssembly
+    #[arg(long)]
+    pub native: bool,
     /// For `cargo test`: which tests, and after another `--` how they are run
     #[arg(last = true)]
     pub arguments: Vec<String>,

@@ -11,6 +11,7 @@ const DECLARATIONS: &[(&str, &str)] = &[
     ("sdk/row", include_str!("../../sdk/row/src/limits.rs")),
     ("sdk/iface", include_str!("../../sdk/iface/src/limits.rs")),
     ("sdk/guest", include_str!("../../sdk/guest/src/limits.rs")),
+    ("sdk/testing", include_str!("../../sdk/testing/src/limits.rs")),
     ("sdk/client", include_str!("../../sdk/client/src/limits.rs")),
     ("anchors", include_str!("../../anchors/src/limits.rs")),
     ("host/store", include_str!("../../host/store/src/limits.rs")),

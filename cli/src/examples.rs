@@ -19,7 +19,7 @@ examples! {
     NEW: "isx new greeter", "isx new greeter --template app", "isx new ./work/bot -t rom --name bot";
     DEV: "isx dev", "isx dev chat", "isx dev ./module /self/trial --reset";
     BUILD: "isx build", "isx build ./module -o chat.wasm", "isx build ./rom --embed module=chat.wasm";
-    TEST: "isx test", "isx test ./module", "isx test -- greetings -- --nocapture";
+    TEST: "isx test", "isx test ./module", "isx test --native", "isx test -- greetings -- --nocapture";
     BINDINGS: "isx bindings /self/chat --lang typescript --out chat.ts",
         "isx bindings ./module --lang json-schema",
         "isx bindings chat.wasm --lang rust --out src/chat.rs";

@@ -126,7 +126,7 @@ async fn work(global: Global, mut verb: Verb) -> Result<ExitCode> {
         Verb::Key(verb) => key::key(&global, &verb, show)?,
         Verb::New(arguments) => new::new(&arguments, show)?,
         Verb::Build(build) => modules::build(&build, show)?,
-        Verb::Test(arguments) => return test::test(&arguments),
+        Verb::Test(arguments) => return test::test(&global, &arguments, show),
         Verb::Start(start) => node::start(&global, &start, show).await?,
         Verb::Limits { node: false } => bounds::show(show)?,
         Verb::Limits { node: true } => bounds::of_node(&reach(&global, Otherwise::Fail).await?.host, show).await?,

@@ -60,7 +60,7 @@ pub async fn publish(host: &HostStub, targets: &[Target], dry_run: bool, show: S
         if let Some(refused) = plan.refused() {
             return Err(refused.into());
         }
-        plans.push((Planned::Module(plan), component));
+        plans.push((Planned::Module(Box::new(plan)), component));
     }
     for (plan, component) in plans {
         match (plan, dry_run) {
@@ -75,7 +75,7 @@ pub async fn publish(host: &HostStub, targets: &[Target], dry_run: bool, show: S
 
 /// What publishing a component would do.
 enum Planned {
-    Module(Plan),
+    Module(Box<Plan>),
     Rom(Binding),
 }
 

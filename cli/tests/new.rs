@@ -104,7 +104,7 @@ fn a_project_is_made_run_changed_and_published_again_without_network() {
 }
 
 #[test]
-fn a_project_is_tested_natively_without_network() {
+fn a_project_is_tested_natively_and_in_webassembly_without_network() {
     let stage = Stage::new();
     let here = stage.folder.path().to_path_buf();
     assert!(well(&stage, &here, &["new", "greeter"]).contains("isx test"));
@@ -113,10 +113,29 @@ fn a_project_is_tested_natively_without_network() {
     std::fs::remove_dir_all(project.join(".isx")).expect("the SDK is there");
     let passed = well(&stage, &project, &["test"]);
     assert!(passed.contains("test tests::nobody_is_not_greeted ... ok"), "{passed}");
+    let same = "greeter: 4 calls and 2 queries of 2 mounts end in WebAssembly as natively, alone and together\n";
+    assert!(passed.ends_with(same), "{passed}");
 
-    // A module that does wrong fails its tests.
+    // What the memory of a process keeps is no state: natively it stays, and so it does where calls share an instance.
     let source = project.join("src/lib.rs");
     let text = std::fs::read_to_string(&source).expect("the module");
+    let keeping = text.replace(
+        "    format!(\"hello, {name}\")",
+        "    use std::sync::atomic::{AtomicU64, Ordering};\n    static COUNT: AtomicU64 = AtomicU64::new(1);\n    \
+         match COUNT.fetch_add(1, Ordering::Relaxed) {\n        1 => format!(\"hello, {name}\"),\n        \
+         count => format!(\"hello, {name} ({count})\"),\n    }",
+    );
+    assert_ne!(keeping, text);
+    std::fs::write(&source, keeping).expect("the module");
+    let differs = say(&stage, &project, &["test"]);
+    assert_eq!(differs.code, 125, "{}{}", differs.stdout, differs.stderr);
+    let told = "isx: tests::greetings_are_counted: step 2, the call of greet: natively \"hello, ada (2)\", in WebAssembly \
+                \"hello, ada\"\n";
+    assert!(differs.stderr.contains(told), "{}", differs.stderr);
+    assert!(!differs.stderr.contains("in one list"), "{}", differs.stderr);
+    well(&stage, &project, &["test", "--native"]);
+
+    // A module that does wrong fails its tests.
     let wrong = text.replace("ctx.db.greeting().by_name(&name)", "ctx.db.greeting().scan()");
     assert_ne!(wrong, text);
     std::fs::write(&source, wrong).expect("the module");

@@ -57,7 +57,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("isx-std", &[]),
-    ("isx", &["isx-node", "isx-client", "isx-rom-host", "isx-iface", "isx-exec", "isx-port", "isx-std"]),
+    ("isx", &["isx-node", "isx-client", "isx-rom-host", "isx-iface", "isx-exec", "isx-store", "isx-port", "isx-std"]),
     ("xtask", &[]),
     ("probe", &["isx-sdk"]),
     ("rom-probe", &["isx-sdk"]),

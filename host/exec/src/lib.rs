@@ -58,6 +58,7 @@
 mod access;
 mod cache;
 mod code;
+mod compare;
 mod compile;
 mod component;
 mod engine;
@@ -75,6 +76,7 @@ mod series;
 mod trial;
 
 pub use cache::Cache;
+pub use compare::{Cut, Difference, What, compare};
 pub use compile::{Compile, CompileHere, compile};
 pub use component::{IMPORTS, Outline, SCHEMA_SECTION, is_program, outline, read_schema};
 pub use exec::{Exec, Ports};

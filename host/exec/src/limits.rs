@@ -53,6 +53,8 @@ pub const ARTIFACT_BYTES_MAX: usize = 8 * COMPONENT_BYTES_MAX;
 pub const TWIN_COMPILES_MAX: usize = 1024;
 /// Bytes of a component that the compiler in the process accepts; larger is refused.
 pub const TWIN_COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Calls of a test that are made in one list where they are compared with what they did natively; more are in the next one.
+pub const COMPARED_LIST_COUNT_MAX: usize = 256;
 /// Stack of the thread that compiles.
 pub const COMPILE_STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Stack that a thread needs to run [`Executor`](isx_store::Executor): the guest's, and for the host beneath and within

@@ -3,8 +3,10 @@
 
 mod modules;
 
-use isx_row::Code;
-use isx_store::{Executed, Invocation};
+use isx_exec::{Cut, Difference, What, compare};
+use isx_row::{Code, Error, Revision};
+use isx_store::transcript::{Step, Told};
+use isx_store::{Cause, Executed, Executor, Invocation};
 use modules::{Mount, arguments, call};
 
 /// Runs the calls cut into lists of so many.
@@ -67,4 +69,102 @@ fn what_a_neighbour_computed_does_not_stretch_the_fuel() {
             assert_eq!(alone[1].outcome.as_ref().unwrap_err().code, Code::OutOfFuel);
         }
     }
+}
+
+/// A transcript of calls as one execution made them, each alone, and of a query after each third.
+fn written(mount: &Mount, calls: &[Invocation<'_>]) -> Vec<Step> {
+    let mut mount = mount.again();
+    let mut steps = Vec::new();
+    for (at, invocation) in calls.iter().enumerate() {
+        let told = |name: &str, done: Executed| Told {
+            name: name.into(),
+            arguments: invocation.arguments.into(),
+            time: modules::ENTRY.time,
+            caller: invocation.caller,
+            session: None,
+            outcome: done.outcome,
+            detail: done.detail.unwrap_or_default(),
+        };
+        let done = mount.execute(std::slice::from_ref(invocation)).remove(0);
+        let told_call = told(invocation.name, done);
+        let (random, state) = ((modules::ENTRY.seed, invocation.place), mount.root.state_hash());
+        steps.push(Step::Called { cause: Cause::Call, told: told_call, random, state });
+        if at % 3 == 0 {
+            let at = (Revision(1), modules::ENTRY.time);
+            let asked = mount.exec.query(&mount.code, &mount.root, at, &call("sum", invocation.arguments, 0));
+            steps.push(Step::Asked(told("sum", asked)));
+        }
+    }
+    steps
+}
+
+#[test]
+fn what_differs_from_a_transcript_is_found() {
+    let mount = Mount::new();
+    let names = ["add", "bump", "random", "fail", "trap", "chain", "erase"];
+    let given: Vec<Vec<u8>> = (0..30).map(|i| arguments(i * 7 % 11, i % 7)).collect();
+    let calls: Vec<_> =
+        given.iter().enumerate().map(|(i, given)| call(names[i % names.len()], given, i as u64)).collect();
+    let steps = written(&mount, &calls);
+    let differences = |steps: &[Step]| compare(&mount.exec, &mount.code, steps).unwrap();
+    assert_eq!(differences(&steps), []);
+
+    // Another answer, another error, other rows; and of a panic only that it was one.
+    let found = |change: &dyn Fn(&mut Step) -> bool| {
+        let mut steps = steps.clone();
+        let at = steps.iter_mut().position(change).expect("a step to change");
+        (at, differences(&steps))
+    };
+    let of =
+        |at: usize, what: What| [Cut::Alone, Cut::Together].map(|cut| Difference { step: at, cut, what: what.clone() });
+    let outcome = |at: usize| match &steps[at] {
+        Step::Called { told, .. } | Step::Asked(told) => What::Outcome(told.outcome.clone()),
+        _ => panic!("no call"),
+    };
+    let (at, differs) = found(&|step| match step {
+        Step::Called { told, .. } if told.name == "bump" => {
+            told.outcome = Ok(vec![9; 10]);
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(differs, of(at, outcome(at)));
+    let (at, differs) = found(&|step| match step {
+        Step::Called { told, .. } if told.name == "fail" => {
+            told.detail.push(1);
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(differs, of(at, outcome(at)));
+    let (at, differs) = found(&|step| match step {
+        Step::Asked(told) => {
+            told.outcome = Err(Error::new(Code::NoRow, "none"));
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(differs, of(at, outcome(at))[..1], "queries are asked where calls are made alone");
+    let (at, differs) = found(&|step| match step {
+        Step::Called { state, .. } => {
+            state[0] ^= 1;
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(differs, of(at, What::State)[..1], "the state is looked at behind a list");
+    let (_, differs) = found(&|step| match step {
+        Step::Called { told, .. } if told.name == "trap" => {
+            told.outcome = Err(Error::new(Code::Trap, "the function panicked: so it says"));
+            true
+        }
+        _ => false,
+    });
+    assert_eq!(differs, []);
+    let mut cut = steps.clone();
+    cut.insert(0, Step::Cut);
+    if let Step::Called { state, .. } = &mut cut[1] {
+        state[0] ^= 1;
+    }
+    assert_eq!(differences(&cut), [], "what comes behind is not known");
 }

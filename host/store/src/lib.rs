@@ -5,7 +5,8 @@
 //! back costs what was changed, and no clone of the root makes the maps copy their nodes. What a transaction did are its
 //! [`Changes`]; [`Database::install`] brings another copy of the same root to the same state without running anything.
 //! A [`Snapshot`] cuts a root into chunks known by their content, a [`Restore`] puts them together and checks them.
-//! [`Executor`] is the seam to whatever runs module code.
+//! [`Executor`] is the seam to whatever runs module code, a [`transcript::Transcript`] what one execution did, for another to
+//! do again.
 //!
 //! Rows are the canonical bytes of [`isx_row::codec`], keys the memcomparable bytes of [`isx_row::key`]; nothing here
 //! decodes a value. Dropping the last root that holds a map costs time in proportion to its rows: whoever applies
@@ -75,6 +76,7 @@ mod scan;
 mod snapshot;
 mod table;
 mod transaction;
+pub mod transcript;
 mod upgrade;
 
 pub use changes::{Change, Changes};

@@ -42,7 +42,8 @@ pub(crate) struct Context {
     pub(crate) caller: Principal,
     pub(crate) session: Option<SessionId>,
     pub(crate) time: Time,
-    pub(crate) seed: [u8; 32],
+    /// The entry's seed, and the call's place.
+    pub(crate) random: ([u8; 32], u64),
 }
 
 /// A hook that an event has set off and that has not run yet.
@@ -65,7 +66,7 @@ impl Host {
     pub(crate) fn new(schema: Arc<Schema>, tables: Transaction<Database>, context: Context) -> Self {
         let call = Call {
             tables,
-            random: Random::new(&context.seed),
+            random: Random::new(context.random),
             context,
             access: Access::Query(Some(Vec::new())),
             depth: 0,

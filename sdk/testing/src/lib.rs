@@ -6,6 +6,9 @@
 //! the way through the encoding that they take on a node. Who calls, what time it is and what random gives are the test's
 //! to say.
 //!
+//! Under `isx test` each mount writes down what it was told and said, and the same is done again with the module's
+//! WebAssembly: what differs fails the tests.
+//!
 //! What differs from a node: there is no fuel and no bound on memory and stack, statics keep what they hold from call to
 //! call, what libraries say through the crate `log` is not heard, and private functions answer, as to the owner. Time sets
 //! nothing off, sessions neither connect nor end, and nothing is upgraded: the hooks on those do not run here.
@@ -58,6 +61,7 @@
 mod access;
 mod callable;
 mod host;
+mod journal;
 pub mod limits;
 mod module;
 mod random;

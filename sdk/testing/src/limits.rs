@@ -1,4 +1,5 @@
-//! Bounds of calls: those of the executor, which a test holds together. Outcomes depend on them.
+//! Bounds of calls, those of the executor, which a test holds together: outcomes depend on them. And of what is written of
+//! them.
 
 /// Levels of hooks set off by hooks; a deeper one ends the call with `limit`.
 pub const HOOK_DEPTH_MAX: u8 = 8;
@@ -14,3 +15,5 @@ pub const ERROR_TEXT_BYTES_MAX: usize = 4 * 1024;
 pub const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Lines of a call that are kept; further ones are left out.
 pub const LOG_LINES_MAX: usize = 256;
+/// Bytes of the transcript of one mount; what comes after is left out, and `isx test` says so.
+pub const TRANSCRIPT_BYTES_MAX: usize = 64 * 1024 * 1024;

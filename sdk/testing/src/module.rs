@@ -3,15 +3,17 @@
 use crate::access::Access;
 use crate::callable::{Callable, name_of};
 use crate::host::{Call, Context, Host, Stop, cut};
+use crate::journal::Journal;
 use crate::limits::ERROR_TEXT_BYTES_MAX;
 use isx::__rt::{Record, Refused as Failure, inventory, within};
 use isx::{QueryContext, ReducerContext, Typed, ViewContext};
 use isx_row::codec::decode_record;
 use isx_row::limits::VALUE_BYTES_MAX;
-use isx_row::schema::{Hook, Link, Schema};
+use isx_row::schema::{Hook, Reducer, Schema};
 use isx_row::typed::decode_answer;
-use isx_row::{Code, Error, MountId, Principal, SessionId, Time, Type, Value};
-use isx_store::{Database, Linked, Transaction};
+use isx_row::{Code, Error, Principal, SessionId, Time, Type, Value};
+use isx_store::transcript::{Step, Told, stage};
+use isx_store::{Cause, Database, Transaction};
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +28,7 @@ pub struct Module {
     /// Log time of the last call that committed: what queries are told.
     changed: Time,
     log: Vec<(String, String)>,
+    journal: Option<Journal>,
 }
 
 /// Why a call gave no answer. Everything it did was rolled back.
@@ -51,25 +54,6 @@ pub struct Sent {
     pub arguments: Vec<Value>,
 }
 
-/// The same tables, every link of the module made: to a mount that nobody is.
-fn linked(database: &Database) -> Result<Database, Error> {
-    let schema = Arc::clone(database.schema());
-    let link = |(path, place): (&Link, u8)| {
-        let mut mount = MountId([0; 16]);
-        mount.0[0] = place;
-        Linked { path: path.path.clone(), mount, trusted: true }
-    };
-    let links: Vec<Linked> = schema.links.iter().zip(1..).map(link).collect();
-    if links.is_empty() {
-        return Ok(database.clone());
-    }
-    let mut database = database.with_post()?;
-    let mut transaction = database.begin();
-    transaction.set_links(&links)?;
-    transaction.commit();
-    Ok(database)
-}
-
 /// The beginning of 2026.
 const BEGIN: Time = Time(1_767_225_600_000_000);
 
@@ -86,11 +70,10 @@ impl Module {
             panic!("the crate under test makes no schema; a module has `isx::module!();` at its root, once: {error}")
         });
         let schema = Arc::new(schema);
-        let database =
-            Database::new(Arc::clone(&schema)).unwrap_or_else(|error| panic!("the schema is refused: {error}"));
-        let database = linked(&database).unwrap_or_else(|error| panic!("the module can not be linked: {error}"));
-        let context = Context { caller: Principal::anonymous(), session: None, time: BEGIN, seed: [0; 32] };
-        let mut module = Self { schema, tables: database.into_transaction(), context, changed: BEGIN, log: Vec::new() };
+        let database = stage(Arc::clone(&schema)).unwrap_or_else(|error| panic!("the schema is refused: {error}"));
+        let context = Context { caller: Principal::anonymous(), session: None, time: BEGIN, random: ([0; 32], 0) };
+        let (tables, journal) = (database.into_transaction(), Journal::begin(&schema));
+        let mut module = Self { schema, tables, context, changed: BEGIN, log: Vec::new(), journal };
         let init = module.schema.reducers.iter().position(|reducer| reducer.hook == Some(Hook::Init));
         if let Some(init) = init {
             let done = module.transact(init, &[0, 0]);
@@ -114,9 +97,10 @@ impl Module {
         self.context.time = time;
     }
 
-    /// The entry's randomness: the next call's stream is made of it, and each one after that of its hash.
+    /// The entry's randomness: the next call's stream is made of it, as of the entry's first call, and those of the calls
+    /// after it as of the next ones.
     pub fn set_seed(&mut self, seed: [u8; 32]) {
-        self.context.seed = seed;
+        self.context.random = (seed, 0);
     }
 
     /// What calls have sent since this was asked last, in order for each path. Nothing answers here: every path of the module's
@@ -125,6 +109,9 @@ impl Module {
         let outbox = self.tables.database().outbox(usize::MAX, usize::MAX);
         let sent = outbox.into_iter().filter_map(|(to, number, message)| {
             drop(self.tables.settle(&to, number));
+            if let Some(journal) = &mut self.journal {
+                journal.add(&Step::Taken { to, number });
+            }
             let fields = &self.schema.link(&message.path)?.sent(&message.name)?.arguments;
             let (_, arguments) = decode_record(fields, &message.payload).ok()?;
             Some(Sent { path: message.path, reducer: message.name, number, arguments })
@@ -191,6 +178,10 @@ impl Module {
             let access = Access::Query(query.reads.clone());
             Function { name, error: query.error.as_ref(), access }.run(host, arguments, 0)
         });
+        let told = self.journal.is_some().then(|| self.told(name, arguments, self.changed, &done));
+        if let Some((journal, told)) = self.journal.as_mut().zip(told) {
+            journal.add(&Step::Asked(told));
+        }
         done
     }
 
@@ -248,7 +239,6 @@ impl Module {
             Ok(answer)
         });
         self.log = log;
-        self.context.seed = *blake3::hash(&self.context.seed).as_bytes();
         match &done {
             Ok(_) => {
                 self.tables.commit();
@@ -256,7 +246,34 @@ impl Module {
             }
             Err(_) => self.tables.rollback(),
         }
+        if let Some(reducer) = schema.reducers.get(position) {
+            self.note(reducer, arguments, &done);
+        }
+        self.context.random.1 += 1;
         done
+    }
+
+    /// Writes down what a reducer did.
+    fn note(&mut self, reducer: &Reducer, arguments: &[u8], done: &Result<Vec<u8>, Refused>) {
+        if self.journal.is_none() {
+            return;
+        }
+        let told = self.told(&reducer.name, arguments, self.context.time, done);
+        let cause = if reducer.hook.is_some() { Cause::Hook } else { Cause::Call };
+        let state = self.tables.database().state_hash();
+        let step = Step::Called { cause, told, random: self.context.random, state };
+        if let Some(journal) = &mut self.journal {
+            journal.add(&step);
+        }
+    }
+
+    fn told(&self, name: &str, arguments: &[u8], time: Time, done: &Result<Vec<u8>, Refused>) -> Told {
+        let Context { caller, session, .. } = self.context;
+        let (outcome, detail) = match done {
+            Ok(answer) => (Ok(answer.clone()), Vec::new()),
+            Err(refused) => (Err(refused.error.clone()), refused.detail.clone()),
+        };
+        Told { name: name.into(), arguments: arguments.into(), time, caller, session, outcome, detail }
     }
 
     /// Lends the tables to a host while `work` runs at this log time; also gives what was logged.
