@@ -122,13 +122,15 @@ fn again(package: &Path, transcripts: &[Transcript], show: Show) -> Result<bool>
         }
     }
     differing.iter().for_each(|text| eprintln!("isx: {text}"));
-    let end = if differing.is_empty() {
-        "end in WebAssembly as natively"
-    } else {
-        "do not all end in WebAssembly as natively"
-    };
+    let end = if differing.is_empty() { "all end" } else { "not all end" };
     show.one(
-        || format!("{}: {calls} calls and {queries} queries of {} mounts {end}, alone and together", built.name, own.len()),
+        || {
+            let mounts = own.len();
+            format!(
+                "{}: calls {calls}, queries {queries}, mounts {mounts}: {end} in WebAssembly as natively, alone and together",
+                built.name
+            )
+        },
         || json!({ "module": built.name, "mounts": own.len(), "calls": calls, "queries": queries, "differences": differing }),
     )?;
     Ok(differing.is_empty())

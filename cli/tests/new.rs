@@ -113,7 +113,7 @@ fn a_project_is_tested_natively_and_in_webassembly_without_network() {
     std::fs::remove_dir_all(project.join(".isx")).expect("the SDK is there");
     let passed = well(&stage, &project, &["test"]);
     assert!(passed.contains("test tests::nobody_is_not_greeted ... ok"), "{passed}");
-    let same = "greeter: 4 calls and 2 queries of 2 mounts end in WebAssembly as natively, alone and together\n";
+    let same = "greeter: calls 4, queries 2, mounts 2: all end in WebAssembly as natively, alone and together\n";
     assert!(passed.ends_with(same), "{passed}");
 
     // What the memory of a process keeps is no state: natively it stays, and so it does where calls share an instance.

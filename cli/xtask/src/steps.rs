@@ -28,9 +28,19 @@ pub fn command(program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
     command
 }
 
-/// `cargo` with these arguments.
+/// `cargo` with these arguments, as a shell would run it: build scripts that look at what the cargo that runs this program says
+/// of its package would be run again, and all behind them be compiled, by each of the two in turn.
 pub fn cargo(arguments: &[&str]) -> Command {
-    command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
+    let mut command = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments);
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|of_package| name.as_encoded_bytes().starts_with(of_package.as_bytes()))
+        {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// A list of steps under way.
