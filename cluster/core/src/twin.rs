@@ -66,7 +66,7 @@ impl Twin {
         Self::record(generation, With::Migration)
     }
 
-    /// The same with a column `seen` of the table `kv`, which rows of any other twin have the default of, and a table `put`, into
+    /// The same with a column `seen` of the table `kv`, which rows of any other twin have the default of, and a table `puts`, into
     /// which the keys go that are put.
     pub fn wider(generation: u8) -> Arc<ModuleRecord> {
         Self::record(generation, With::More)
@@ -202,7 +202,7 @@ fn schema(with: With) -> Schema {
     match with {
         With::Nothing => (),
         With::More => {
-            tables.push(table("put", "times", Type::U64));
+            tables.push(table("puts", "times", Type::U64));
             if let Some(kv) = tables.iter_mut().find(|table| table.name == "kv") {
                 kv.version = 2;
                 let default = Some(Fill::Value(SEEN.to_le_bytes().to_vec()));
@@ -423,8 +423,8 @@ fn reduce(
     let value = match (call.name, arguments.as_slice()) {
         ("put", [key, value]) => {
             write(transaction, "kv", key.clone(), value.clone())?;
-            if transaction.table("put").is_some() {
-                write(transaction, "put", key.clone(), Value::U64(1))?;
+            if transaction.table("puts").is_some() {
+                write(transaction, "puts", key.clone(), Value::U64(1))?;
             }
             Value::Tuple(vec![])
         }

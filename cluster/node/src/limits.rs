@@ -28,6 +28,8 @@ pub const LIVE_VIEWS_MAX: usize = 16 * 1024;
 pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Changes that are looked through for one that touches what a view read; behind more it runs again unseen.
 pub const LIVE_CHANGES_MAX: usize = 4096;
+/// How long a followed view waits where too many wait already for the node's budget.
+pub const LIVE_PAUSE: Duration = Duration::from_millis(500);
 /// Lines that are kept of what a mount logged; the oldest go.
 pub const LOG_LINES_MAX: usize = 4096;
 /// Bytes of them; the oldest go.

@@ -392,21 +392,25 @@ impl Raft {
     /// Dropping the future leaves a snapshot being written, and the log as long as it is.
     pub async fn shorten_log(&self) -> Result<(), Error> {
         for running in self.inner.groups.values() {
-            // One that holds or stops has nothing to be dropped.
-            let rests = |published: &Published| published.hold.is_some() || published.is_stopping();
-            if rests(&running.shared.published()) {
-                continue;
-            }
-            let shortened = async {
-                snapshot(running).await?;
-                let covered = running.raft.metrics().borrow_watched().snapshot;
-                let Some(covered) = covered else { return Ok(()) };
-                let purged = running.raft.trigger().purge_log(covered.index).await;
-                purged.map_err(|error| Error::new(Code::Fatal, error.to_string()))
-            };
-            self.inner.node.scope(shortened).await?;
+            self.shorten(running).await?;
         }
         Ok(())
+    }
+
+    async fn shorten(&self, running: &Running) -> Result<(), Error> {
+        // One that holds or stops has nothing to be dropped.
+        let rests = |published: &Published| published.hold.is_some() || published.is_stopping();
+        if rests(&running.shared.published()) {
+            return Ok(());
+        }
+        let shortened = async {
+            snapshot(running).await?;
+            let covered = running.raft.metrics().borrow_watched().snapshot;
+            let Some(covered) = covered else { return Ok(()) };
+            let purged = running.raft.trigger().purge_log(covered.index).await;
+            purged.map_err(|error| Error::new(Code::Fatal, error.to_string()))
+        };
+        self.inner.node.scope(shortened).await
     }
 
     /// Lets the oldest of what is kept of the past of mounts go; whether there was any.

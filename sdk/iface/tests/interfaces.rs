@@ -52,14 +52,15 @@ fn the_interfaces_change_only_on_purpose() {
           object object() b916029218de68c45d13d25603fe1390
           object module() 1c3465f339415c96dd84fe20400b49ea
         isx.Module
-          call describe(schema_offset) 8c6cd7ce4d603074be48779c1f8845a8
+          call describe(schema_offset) 679dc1547e96bd559610b4c96f032525
           call rows(table, after, limit) e14be0c7377593c47f285e1029830bcf
           stream log(after) 36ed69b53258910944caa5b939a6b209
           call dry_run(reducer, arguments, conditions) 0cb74c9dfa72c888b54731b85fa7a7a0
           call usage() 1418ef07e7f6fd16ac69bdd0b7774dc0
-          call upgrade(code) 6a0a9bbda2f51b17a2fa6041a45b674c
+          call upgrade(code, back) 06f079c69cfe92c311b1e2ef1401f793
           stream migration(code) 9a2633d009deb93136c8ee66aef0ab9e
-          call try_upgrade(code) 9bf010b60059bb6ba807f4c7183940b4
+          call try_upgrade(code, back) d4972cd4dba21119614e51ab2c7555b3
+          call schema_of(code, offset) 437d55e993dedd0f839b5725ae754fe1
           call ask(name, arguments) 2984028b5a38d6e4616d7ef75e30a898
           object at(at) 35e03ed9a6295d2ac981c8f6b5853043
           call history(before, limit) d95012cedfe2a3a7bb7529c8118d4095

@@ -1,4 +1,4 @@
-//! Schemas: one encoding, and every rule refuses its breach by name.
+//! Schemas: one encoding, and every rule refuses its breach by name. A table, in one file so that a rule without a breach shows.
 
 use expect_test::{Expect, expect};
 use isx_row::schema::{

@@ -212,7 +212,7 @@ fn a_mount_goes_back_to_a_module_without_what_that_did_not_know() {
     assert_eq!((stage.query(ONE, "get", "new"), stage.query(ONE, "get", "000099")), (some(5), some(99)));
     let view = stage.machine.view();
     let mount = view.mount(&ONE).unwrap();
-    assert_eq!((mount.database().table("put"), mount.database().usage().rows), (None, 102));
+    assert_eq!((mount.database().table("puts"), mount.database().usage().rows), (None, 102));
     let had: Vec<_> = mount.earlier().iter().map(|(code, _)| *code).collect();
     assert_eq!(had, [old.code, new.code]);
     assert_eq!(mount.module_since(), mount.revision());

@@ -204,10 +204,9 @@ fn request() -> impl Strategy<Value = Request> {
         1 => Just(Request::DropMount { mount: MountId([3; 16]) }),
         1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::module(1), way: Way::On }),
         1 => Just(Request::Upgrade { mount: TWO, expected: Twin::module(0).code, module: Twin::migrating(2), way: Way::On }),
-        1 => Just(Request::Upgrade { mount: ONE, expected: Twin::module(0).code, module: Twin::wider(3), way: Way::On }),
-        2 => Just(Request::Upgrade { mount: ONE, expected: Twin::wider(3).code, module: Twin::module(0), way: Way::Back }),
+        1 => Just(Request::Upgrade { mount: TWO, expected: Twin::module(0).code, module: Twin::wider(3), way: Way::On }),
+        2 => Just(Request::Upgrade { mount: TWO, expected: Twin::wider(3).code, module: Twin::module(0), way: Way::Back }),
         3 => (0..4_u64).prop_map(|moved| Request::Migrate { mount: TWO, moved }),
-        3 => (0..4_u64).prop_map(|moved| Request::Migrate { mount: ONE, moved }),
     ]
 }
 

@@ -5,7 +5,7 @@
 
 use super::parts;
 use crate::gauges::{Follower, LiveBytes, LiveView};
-use crate::limits::{FOLLOW_PROGRESS_REVISIONS, LIVE_CHANGES_MAX};
+use crate::limits::{FOLLOW_PROGRESS_REVISIONS, LIVE_CHANGES_MAX, LIVE_PAUSE};
 use crate::planted::Bug;
 use crate::shared::{Shared, mount_in};
 use futures::StreamExt;
@@ -204,6 +204,16 @@ impl Following {
 
     /// Runs the view, and makes ready how its rows differ.
     async fn ask(&mut self) -> Result<(), Error> {
+        let paced = Arc::clone(&self.shared);
+        let _running = loop {
+            match paced.governor.paced(paced.soon()).await {
+                // Nobody waits for an answer: it is told when there is time for it.
+                Err(error) if error.code == Code::Busy => {
+                    paced.ports.clock.sleep_until(paced.ports.clock.now().after(LIVE_PAUSE)).await;
+                }
+                running => break running?,
+            }
+        };
         let (shared, asked, view) = (Arc::clone(&self.shared), self.asked.clone(), self.view.clone());
         let (told, after, counted) = (self.told.take(), self.after.take(), Arc::clone(&self.counted.1));
         let run = move || {
