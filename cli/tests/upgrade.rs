@@ -136,7 +136,7 @@ fn widened(source: &str) -> String {
     assert_ne!(wider, source);
     wider
         + "\n#[isx::table(public)]\npub struct Extra {\n    #[primary_key]\n    pub id: u64,\n}\n\n#[isx::reducer(public)]\n\
-             fn extra(ctx: &ReducerContext, id: u64) -> isx::Result<()> {\n    ctx.db.extra().insert(Extra { id }).map(drop)\n}\n"
+             fn put_extra(ctx: &ReducerContext, id: u64) -> isx::Result<()> {\n    ctx.db.extra().insert(Extra { id }).map(drop)\n}\n"
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_mount_goes_back_to_the_module_before() {
     std::fs::write(&source, widened(&before)).expect("the module");
     well(&project, &["publish"]);
     well(&here, &["call", "/self/greeter", "greet", "grace"]);
-    well(&here, &["call", "/self/greeter", "extra", "1"]);
+    well(&here, &["call", "/self/greeter", "put_extra", "1"]);
 
     // The module before, published, is no way back by itself.
     std::fs::write(&source, &before).expect("the module");
