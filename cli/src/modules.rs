@@ -184,7 +184,7 @@ impl Plan {
     async fn attempt(&self, host: &HostStub, component: &[u8]) -> Result<u64> {
         let Some(present) = &self.present else { return Ok(0) };
         let code = upload_shown(host, component).await?;
-        Ok(present.module.try_upgrade(code, false).await.with_context(|| self.path.clone())?.rows)
+        Ok(present.module.try_upgrade(code, None).await.with_context(|| self.path.clone())?.rows)
     }
 
     /// Says what differs.

@@ -47,7 +47,7 @@ pub async fn rollback(host: &HostStub, path: &str, code: Option<&str>, how: How,
     let told: Vec<_> = differences.iter().map(difference_json).collect();
     let (name, version) = (&new.name, &new.version);
     if how.dry {
-        let rows = module.try_upgrade(code, true).await.with_context(|| path.to_string())?.rows;
+        let rows = module.try_upgrade(code, Some(present)).await.with_context(|| path.to_string())?.rows;
         return Ok(show.one(
             || format!("would roll back {path}: {name} {version}, {rows} rows would move\n  code {code}"),
             || {
@@ -61,7 +61,7 @@ pub async fn rollback(host: &HostStub, path: &str, code: Option<&str>, how: How,
         bail!("nothing was rolled back");
     }
     let bar = migration_bar();
-    let done = roll_back(&module, code, |moved, rows| {
+    let done = roll_back(&module, (present, code), |moved, rows| {
         bar.set_length(rows);
         bar.set_position(moved);
     });

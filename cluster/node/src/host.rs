@@ -123,6 +123,7 @@ impl Host for NodeHost {
                 return shared.blobs.read(&hash).map(|bytes| bytes.len());
             }
             let bytes = shared.blobs.finish(hash)?;
+            let had = shared.exec.schema(&hash).is_some();
             // Checked and compiled before it is kept: what is kept can be mounted, but for programs, which whoever runs
             // them compiles.
             if !isx_exec::is_program(&bytes) {
@@ -130,7 +131,9 @@ impl Host for NodeHost {
             }
             if let Err(error) = shared.blobs.keep(&hash, &bytes, shared.planted) {
                 // What is not on the disk is not here: a mount of it would be lost with this process.
-                shared.exec.remove(&hash);
+                if !had {
+                    shared.exec.remove(&hash);
+                }
                 // Whoever asks again does not begin again.
                 shared.blobs.put_back(hash, bytes);
                 return Err(error);

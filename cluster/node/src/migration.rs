@@ -23,23 +23,27 @@ pub(crate) struct Planned {
     view: View,
 }
 
-/// Plans the upgrade of a mount to a published module, or back to one that it had; none when that is there already.
+/// Plans the upgrade of a mount to a published module, or from one back to one that it had; none when that is there already.
 ///
 /// # Errors
-/// `not_found` for what was not published, `incompatible` for what does not fit modules that are linked.
+/// `not_found` for what was not published, `conflict` where it has another than the way back is from, `incompatible` for what does not fit modules that are linked.
 pub(crate) async fn plan(
     shared: &Arc<Shared>,
     who: Who,
     binding: &Binding,
-    (code, back): (ContentHash, bool),
+    (code, back): (ContentHash, Option<ContentHash>),
 ) -> Result<Option<Planned>, Error> {
     shared.load(code).await?;
     let view = shared.raft.read(group(binding.group), Consistency::Linearizable, shared.soon()).await?;
     let mount = mount_in(&view, &binding.mount)?;
-    if back {
-        check_had(&mount, &code)?;
-    }
     let present = mount.module();
+    if let Some(from) = back {
+        check_had(&mount, &code)?;
+        if ![from, code].contains(&present.code) {
+            let text = format!("the mount has module {} by now, not {from}: look again at what is lost", present.code);
+            return Err(Error::new(Code::Conflict, text));
+        }
+    }
     let schema = shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
     let links = links::resolve(shared, who, &schema).await?;
     let is_waiting = matches!(view.migration(&binding.mount), Some(Migration::Moving { .. }));
@@ -52,7 +56,7 @@ pub(crate) async fn plan(
         mount: binding.mount,
         expected: present.code,
         module,
-        way: if back { Way::Back } else { Way::On },
+        way: if back.is_some() { Way::Back } else { Way::On },
     };
     Ok(Some(Planned { upgrade, mount: binding.mount, view }))
 }

@@ -200,11 +200,12 @@ impl Module for Administration {
 
     async fn replay(&self, to: Option<u64>) -> Result<Replayed, Error> {
         self.who.owner_only("the mount's administration")?;
-        let _running = self.shared.governor.paced(self.shared.soon()).await?;
+        // It takes long, and others are not to wait for its end: what it uses is counted as it goes.
+        drop(self.shared.governor.paced(self.shared.soon()).await?);
         past::replay(&self.shared, self.place(), to.or(self.at.map(|revision| revision.0))).await
     }
 
-    async fn upgrade(&self, code: ContentHash, back: bool) -> Result<Upgraded, Error> {
+    async fn upgrade(&self, code: ContentHash, back: Option<ContentHash>) -> Result<Upgraded, Error> {
         self.present_only()?;
         let Some(planned) = migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? else {
             return Ok(Upgraded { rows_to_move: None });
@@ -231,9 +232,10 @@ impl Module for Administration {
         Ok(migration::follow(&self.shared, self.place(), code))
     }
 
-    async fn try_upgrade(&self, code: ContentHash, back: bool) -> Result<Migrated, Error> {
+    async fn try_upgrade(&self, code: ContentHash, back: Option<ContentHash>) -> Result<Migrated, Error> {
         self.present_only()?;
-        let _running = self.shared.governor.paced(self.shared.soon()).await?;
+        // As for a replay.
+        drop(self.shared.governor.paced(self.shared.soon()).await?);
         match migration::plan(&self.shared, self.who, &self.binding, (code, back)).await? {
             Some(planned) => migration::attempt(&self.shared, planned).await,
             None => Ok(Migrated { moved: 0, rows: 0 }),

@@ -75,8 +75,9 @@ pub const DIAL_WITHIN: Duration = Duration::from_secs(2);
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a peer may take to install a snapshot it has received.
 pub const INSTALL_WITHIN: Duration = Duration::from_secs(60);
-/// How long stopping may take before the rest is abandoned: everything acknowledged is in the log already.
-pub const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long stopping may take before the rest is abandoned: everything acknowledged is in the log already. As long as a disk
+/// that others write to at full speed takes for the syncs of a few snapshots.
+pub const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often a leader looks for what time has made due. What is due is hours old: nobody waits for it.
 pub const TICK_EVERY: Duration = Duration::from_secs(30);

@@ -253,11 +253,12 @@ interface! {
         /// Puts a published module in place of the present one, with the data there is; where rows do not fit it, that has only
         /// begun, and [`Module::migration`] tells when it is done. The same code twice is harmless.
         ///
-        /// With `back` it goes back to a module that it had before: columns and tables that this does not know are lost.
+        /// With `back` it goes back to a module that it had before, from this one: columns and tables that this has and the
+        /// earlier does not know are lost.
         ///
         /// Errors: `incompatible`, naming table and column; `not_found` when no such blob was published, or with `back` for a
-        /// module that it never had.
-        call fn upgrade(code: ContentHash, back: bool) -> Upgraded;
+        /// module that it never had; `conflict` when it has another by now than it is to go back from.
+        call fn upgrade(code: ContentHash, back: Option<ContentHash>) -> Upgraded;
 
         /// What the moving of rows to a module has come to, now and then until it is done; ends at once when none move.
         ///
@@ -267,7 +268,7 @@ interface! {
         /// What an upgrade to a published module would come to, all rows moved and its hook run, without doing it. Idempotent.
         ///
         /// Errors: as [`Module::upgrade`] and [`Module::migration`].
-        call fn try_upgrade(code: ContentHash, back: bool) -> Migrated;
+        call fn try_upgrade(code: ContentHash, back: Option<ContentHash>) -> Migrated;
 
         /// The canonical schema of a module that it has or had, from an offset, at most `CHUNK_BYTES_MAX` of it. Idempotent.
         ///

@@ -113,7 +113,7 @@ pub async fn mount_or_upgrade_shown(
         Ok(module) => Ok((module, true)),
         Err(error) if error.code == Code::Taken => {
             let module = parent.walk(name.into()).await?.module().await?;
-            upgrade(&module, code, false, progress).await?;
+            upgrade(&module, (code, None), progress).await?;
             Ok((module, false))
         }
         Err(error) => Err(error),
@@ -130,8 +130,7 @@ pub async fn mount_or_upgrade_shown(
 /// Dropping the future leaves rows moving: the upgrade ends by itself.
 async fn upgrade(
     module: &ModuleStub,
-    code: ContentHash,
-    back: bool,
+    (code, back): (ContentHash, Option<ContentHash>),
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), Error> {
     if module.upgrade(code, back).await?.rows_to_move.is_some() {
@@ -144,14 +143,18 @@ async fn upgrade(
     Ok(())
 }
 
-/// Goes back to a module that the mount had before, as [`Module::upgrade`] says, and waits until that is done; `progress` hears
-/// of how many rows have moved, and how many there are.
+/// Goes from one module back to another that the mount had before, as [`Module::upgrade`] says, and waits until that is done;
+/// `progress` hears of how many rows have moved, and how many there are.
 ///
 /// # Errors
 /// As [`crate::module::Module::upgrade`] and [`crate::module::Module::migration`].
 ///
 /// # Cancel safety
 /// Dropping the future leaves rows moving: it ends by itself.
-pub async fn roll_back(module: &ModuleStub, code: ContentHash, progress: impl FnMut(u64, u64)) -> Result<(), Error> {
-    upgrade(module, code, true, progress).await
+pub async fn roll_back(
+    module: &ModuleStub,
+    (from, to): (ContentHash, ContentHash),
+    progress: impl FnMut(u64, u64),
+) -> Result<(), Error> {
+    upgrade(module, (to, Some(from)), progress).await
 }

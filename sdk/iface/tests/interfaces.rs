@@ -57,9 +57,9 @@ fn the_interfaces_change_only_on_purpose() {
           stream log(after) 36ed69b53258910944caa5b939a6b209
           call dry_run(reducer, arguments, conditions) 0cb74c9dfa72c888b54731b85fa7a7a0
           call usage() 1418ef07e7f6fd16ac69bdd0b7774dc0
-          call upgrade(code, back) 06f079c69cfe92c311b1e2ef1401f793
+          call upgrade(code, back) 0c7fec84eb23e97c08c2410d98e2ce2e
           stream migration(code) 9a2633d009deb93136c8ee66aef0ab9e
-          call try_upgrade(code, back) d4972cd4dba21119614e51ab2c7555b3
+          call try_upgrade(code, back) 7b72446d84bdcaa87c7b9427cdcfe797
           call schema_of(code, offset) 437d55e993dedd0f839b5725ae754fe1
           call ask(name, arguments) 2984028b5a38d6e4616d7ef75e30a898
           object at(at) 35e03ed9a6295d2ac981c8f6b5853043

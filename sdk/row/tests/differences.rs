@@ -202,6 +202,13 @@ fn a_hook_takes_the_rows_of_a_table_that_can_not_be_kept() {
             + reducer mend(old: {id: u64}) -> () (data is kept)
         "#]],
     );
+    // It was made for rows from before it: on the way back it takes none.
+    let later = schema();
+    let mut earlier = later.clone();
+    other(&mut earlier);
+    earlier.reducers.push(hook(&[("id", Type::U64)]));
+    let fate = earlier.fate(&later.tables[0], Way::Back).map(drop);
+    assert_eq!(fate.unwrap_err().as_ref(), "a column differs; columns are added behind");
     // One of other columns is refused, and one that nothing is in need of changes nothing.
     check(
         |new| {

@@ -179,8 +179,8 @@ impl State {
         self.balance_us = balance_us.clamp(-share(CPU_DEBT_MAX, milli), share(CPU_BURST, milli));
         self.call_us = match (self.ended_count, self.running_count) {
             (0, 0) => self.call_us,
-            // None has ended yet: it costs that much at least.
-            (0, running) => self.call_us.max(used_us / i64::from(running)),
+            // None has ended yet: it costs that much at least. More than the balance can hold would let nobody else begin.
+            (0, running) => self.call_us.max((used_us / i64::from(running)).min(share(CPU_BURST, milli) / 2)),
             (ended, _) if self.call_us == 0 => used_us / i64::from(ended),
             (ended, _) => (3 * self.call_us + used_us / i64::from(ended)) / 4,
         };

@@ -55,6 +55,7 @@ impl Schema {
                 }
                 // A hook of then is for the rows of before then.
                 Err(_) if way == Way::Back && old.follows(new).is_ok() => return Ok(Fate::Cut),
+                Err(why) if way == Way::Back => return Err(why.into()),
                 Err(why) => why,
             },
             None if way == Way::Back => return Ok(Fate::Lost),

@@ -6,23 +6,24 @@ use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
-/// Each line in upper case, as soon as it is there; timers go on while the next is awaited.
+/// Each line in upper case, as soon as it is there; `tick` is answered by a timer that goes on while the next is awaited.
 pub async fn upper() -> Result {
     let (mut input, mut output) = (stdin(), stdout());
-    let mut ticks_count = 0;
+    let mut is_asked = false;
     loop {
         let line = {
             let mut line = pin!(input.line());
             loop {
                 match select(line.as_mut(), pin!(sleep(Duration::from_millis(10)))).await {
                     Either::Left((line, _)) => break line?,
-                    Either::Right(_) => ticks_count += 1,
+                    Either::Right(_) if std::mem::take(&mut is_asked) => output.write("TICK\n").await?,
+                    Either::Right(_) => {}
                 }
             }
         };
         let Some(line) = line else { break };
-        if line == "ticks?" {
-            output.write(format!("ticks {}\n", if ticks_count > 0 { "some" } else { "none" })).await?;
+        is_asked = line == "tick";
+        if is_asked {
             continue;
         }
         output.write(format!("{}\n", line.to_uppercase())).await?;
