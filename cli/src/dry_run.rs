@@ -35,7 +35,7 @@ pub async fn dry_run(
     let answer = answer(function, &tried)?;
     let changes = changes(schema, path, &tried)?;
     let more = tried.changes_count.saturating_sub(changes.len() as u64);
-    let DryRun { revision, fuel, messages_count, log, .. } = &tried;
+    let DryRun { revision, fuel, messages_count, joined, log, .. } = &tried;
     let text = || {
         let mut lines = vec![format!("would answer {}", cell(&answer))];
         lines.extend(changes.iter().map(|change| {
@@ -52,13 +52,15 @@ pub async fn dry_run(
         if *messages_count > 0 {
             lines.push(format!("would send {messages_count} messages"));
         }
+        lines.extend(joined.iter().map(|other| format!("would change {} rows of {}", other.changes_count, other.path)));
         lines.extend(log.iter().map(|line| format!("would log {}", cell(&json!(line)))));
         lines.push(format!("nothing was done; tried on revision {revision}, with {fuel} fuel"));
         lines.join("\n")
     };
     let json = || {
+        let joined = joined.iter().map(|other| json!({ "path": other.path, "changes_count": other.changes_count }));
         json!({ "answer": answer, "changes": changes, "changes_count": tried.changes_count, "messages_count": messages_count,
-                "log": log, "fuel": fuel.to_string(), "revision": revision.to_string(), "dry_run": true })
+                "joined": joined.collect::<Json>(), "log": log, "fuel": fuel.to_string(), "revision": revision.to_string(), "dry_run": true })
     };
     Ok(show.one(text, json)?)
 }

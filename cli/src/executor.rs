@@ -139,8 +139,9 @@ struct TryInChild;
 impl Trial for TryInChild {
     fn run(&self, suspect: &Suspect<'_>) -> Verdict {
         tracing::warn!(call = %suspect.call.name, code = %suspect.code, "a process died while this call was applied: a child tries it first");
-        let tables_bytes = suspect.root.usage().bytes;
-        let memory_bytes = TRIAL_MEMORY_BYTES.saturating_add(tables_bytes.saturating_mul(3)).to_string();
+        // Of each mount there is the code, and of its tables what was read, what is kept and what the call makes of it.
+        let code_bytes = TRIAL_MEMORY_BYTES.saturating_mul(suspect.mounts_count() as u64);
+        let memory_bytes = code_bytes.saturating_add(suspect.table_bytes().saturating_mul(3)).to_string();
         let mut child = match child(&[CHILD_TRY, "--memory-bytes", &memory_bytes]) {
             Ok(child) => child,
             Err(error) => {

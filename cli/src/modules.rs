@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade_shown, upload};
 use isx_iface::{Anchor, Host, HostStub, Module, ModuleStub};
-use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Way};
+use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Sent, Way};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -421,17 +421,19 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
     lines
 }
 
-/// The other modules that a module knows: what it sends them, and what it hears of.
+/// The other modules that a module knows: what it sends them, what it calls there, and what it hears of.
 fn link_lines(schema: &Schema) -> impl Iterator<Item = String> {
     schema.links.iter().map(|link| {
-        let sends = link.sends.iter().map(|sent| {
-            format!("sends {}({}) -> {}", sent.name, fields_name(&sent.arguments), type_name(&sent.answer))
-        });
+        let function = |word: &str, one: &Sent| {
+            format!("{word} {}({}) -> {}", one.name, fields_name(&one.arguments), type_name(&one.answer))
+        };
+        let sends = link.sends.iter().map(|sent| function("sends", sent));
+        let joins = link.joins.iter().map(|joined| function("calls", joined));
         let hears = schema.reducers.iter().filter_map(|reducer| match &reducer.hook {
             Some(hook @ Hook::OtherTable { path, .. }) if *path == link.path => Some(format!("hears {hook}")),
             _ => None,
         });
-        let what: Vec<String> = sends.chain(hears).collect();
+        let what: Vec<String> = sends.chain(joins).chain(hears).collect();
         format!("{:<12} {}: {}", "link", link.path, what.join(", "))
     })
 }
@@ -452,9 +454,6 @@ fn outcome(answer: &Type, error: Option<&Type>) -> String {
 }
 
 fn schema_json(schema: &Schema) -> Json {
-    let fields = |fields: &[isx_row::Field]| -> Json {
-        fields.iter().map(|field| json!({ "name": field.name, "type": type_name(&field.ty) })).collect()
-    };
     json!({
         "name": schema.name, "version": schema.version, "public": schema.public,
         "tables": schema.tables.iter().map(|table| json!({
@@ -479,10 +478,22 @@ fn schema_json(schema: &Schema) -> Json {
         })).collect::<Json>(),
         "links": schema.links.iter().map(|link| json!({
             "path": link.path,
-            "sends": link.sends.iter().map(|sent| json!({
-                "name": sent.name, "arguments": fields(&sent.arguments), "answer": type_name(&sent.answer),
-                "signature": sent.signature().to_string(),
-            })).collect::<Json>(),
+            "sends": all_sent(&link.sends),
+            "joins": all_sent(&link.joins),
         })).collect::<Json>(),
     })
+}
+
+fn fields(fields: &[isx_row::Field]) -> Json {
+    fields.iter().map(|field| json!({ "name": field.name, "type": type_name(&field.ty) })).collect()
+}
+
+fn all_sent(functions: &[Sent]) -> Json {
+    let one = |sent: &Sent| {
+        json!({
+            "name": sent.name, "arguments": fields(&sent.arguments), "answer": type_name(&sent.answer),
+            "signature": sent.signature().to_string(),
+        })
+    };
+    functions.iter().map(one).collect()
 }

@@ -68,6 +68,34 @@ fn a_module_sends_to_another_and_hears_of_it_through_a_kill() {
 }
 
 #[test]
+fn a_module_calls_another_within_its_transaction() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    publish(&stage, "hello");
+    publish(&stage, "caller");
+    assert!(well(&stage, &["inspect", "/self/caller"]).contains("calls greet(name: string) -> u64"));
+    for _ in 0..2 {
+        assert_eq!(well(&stage, &["call", "/self/caller", "greet_once", "ada"]), "1");
+    }
+    // Both or nobody.
+    let refused = stage.say(&["call", "/self/caller", "greet_both", "bob", ""]);
+    assert_eq!(refused.code, 125, "{}", refused.stdout);
+    assert!(refused.stderr.contains("a name has 1 to 200 bytes"), "{}", refused.stderr);
+    assert!(well(&stage, &["query", "/self/hello", "greetings_for", "bob", "--json"]).contains(r#""answer":[]"#));
+    let tried = well(&stage, &["call", "/self/caller", "greet_both", "bob", "cyd", "--dry-run"]);
+    assert!(tried.contains("would change 4 rows of /self/hello"), "{tried}");
+    assert_eq!(well(&stage, &["call", "/self/caller", "greet_both", "bob", "cyd"]), "3");
+    assert_eq!(well(&stage, &["call", "/self/caller", "greet_either", "", "dan"]), "4");
+    until(&stage, r#""heard":"4""#);
+    stage.kill();
+    stage.start(&START);
+    assert_eq!(well(&stage, &["call", "/self/caller", "greet_once", "cyd"]), "3");
+    let told = well(&stage, &["history", "/self/hello"]);
+    assert!(told.contains("greet_both"), "{told}");
+    assert_eq!(well(&stage, &["stop"]), "stopped alpha");
+}
+
+#[test]
 fn an_upgrade_that_others_do_not_fit_is_refused_by_both_names() {
     let mut stage = Stage::new();
     stage.start(&START);

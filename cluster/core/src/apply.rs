@@ -1,17 +1,20 @@
 //! Applying an entry: requests in order, the calls of a mount together.
 //!
 //! Calls of one mount that stand together, or with calls of other mounts only between them, go to the executor as one
-//! list; mounts do not see each other, so this is the same as one by one. Before a list runs, every call of it is
+//! list; mounts do not see each other, so this is the same as one by one, but for those of a bundle, whose calls stay in order.
+//! Before a list runs, every call of it is
 //! admitted in order on a copy of the mount's sessions; a call whose admission depends on what earlier ones do (it asks
 //! for a revision not reached yet, or has preconditions) begins a new list.
 //!
 //! A list that is held has changed nothing. An entry with more than one list, or with other requests, is applied on
 //! the group after a clone of it was put aside; an entry of one list needs none, and so makes the maps copy nothing.
 
+mod bundle;
 mod hooks;
 mod migrate;
 mod post;
 
+use crate::apply::bundle::Bundle;
 use crate::entry::{Effect, Entry, Mode, Record};
 use crate::group::{Content, Group, MountsGroup, TreeGroup};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};
@@ -98,11 +101,14 @@ pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Exe
     if entry.mode == Mode::Effects {
         return Ok(());
     }
-    let mut checked = BTreeSet::new();
+    let (mut checked, mut seen) = (BTreeSet::new(), BTreeSet::new());
     for record in &entry.records {
-        if let Some(code) = needed(group, &record.request)
-            && checked.insert(code)
-        {
+        let runs = runs(&record.request).filter(|mount| seen.insert(**mount));
+        let reached = runs.map(|mount| reached(group, mount)).unwrap_or_default();
+        for code in needed(group, &record.request).into_iter().chain(reached) {
+            if !checked.insert(code) {
+                continue;
+            }
             if entry.header.execution != executor.execution_id() {
                 return Err(Hold::Execution { entry: entry.header.execution, here: executor.execution_id() });
             }
@@ -112,6 +118,25 @@ pub(crate) fn check(group: &Group, index: u64, entry: &Entry, executor: &dyn Exe
         }
     }
     Ok(())
+}
+
+/// The mount whose functions a request runs with others at hand.
+fn runs(request: &Request) -> Option<&MountId> {
+    match request {
+        Request::Call(call) => Some(&call.mount),
+        Request::Fire { mount }
+        | Request::Connect { mount, .. }
+        | Request::Disconnect { mount, .. }
+        | Request::Settle { mount, .. }
+        | Request::Deliver { to: mount, .. } => Some(mount),
+        _ => None,
+    }
+}
+
+/// The code of the mounts that calls of one may reach into.
+fn reached(group: &Group, mount: &MountId) -> Vec<ContentHash> {
+    let Content::Mounts(mounts) = &group.content else { return Vec::new() };
+    mounts.reach(mount).iter().filter_map(|id| mounts.mounts.get(id)).map(|slot| slot.mount.module.code).collect()
 }
 
 /// The code without which a request can not be applied.
@@ -214,7 +239,7 @@ impl<'a> Run<'a> {
             match request {
                 // It is no mount to anybody but the one whose rows move there.
                 _ if slot.mount.moving.is_candidate() => return Ok(no_mount()),
-                _ if !slot.mount.moving.is_waiting() => {}
+                _ if !group.waits(&slot.mount) => {}
                 // What is set off waits as calls do.
                 Request::Fire { .. } => return Ok(Outcome::Done),
                 Request::Connect { .. }
@@ -241,16 +266,27 @@ impl<'a> Run<'a> {
                 return self.upgrade(group, place, mount, expected, (module, *way));
             }
             Request::Migrate { mount, moved } => return self.migrate(group, place, mount, *moved),
-            Request::Fire { mount } => return self.fire(group, place, mount),
-            Request::Connect { mount, session, principal } => {
-                return self.connect(group, place, mount, (*session, *principal));
+            Request::Fire { mount } => {
+                return self.bundled(group, mount, |run, group, bundle| run.fire(group, bundle, place, mount));
             }
-            Request::Disconnect { mount, session } => return self.disconnect(group, place, mount, *session),
+            Request::Connect { mount, session, principal } => {
+                let who = (*session, *principal);
+                return self.bundled(group, mount, |run, group, bundle| run.connect(group, bundle, place, mount, who));
+            }
+            Request::Disconnect { mount, session } => {
+                let session = *session;
+                return self
+                    .bundled(group, mount, |run, group, bundle| run.disconnect(group, bundle, place, mount, session));
+            }
             Request::Deliver { from, incarnation, to, number, done_below, message } => {
-                return self.deliver(group, place, ((*from, *incarnation), *to), (*number, *done_below), message);
+                let (way, which) = (((*from, *incarnation), *to), (*number, *done_below));
+                return self
+                    .bundled(group, to, |run, group, bundle| run.deliver(group, bundle, place, way, which, message));
             }
             Request::Settle { mount, to, number, answer } => {
-                return self.settle(group, place, (*mount, *to, *number), answer);
+                let which = (*mount, *to, *number);
+                return self
+                    .bundled(group, mount, |run, group, bundle| run.settle(group, bundle, place, which, answer));
             }
             Request::Tick => {
                 group.tick(self.time);
@@ -271,28 +307,30 @@ impl<'a> Run<'a> {
             by_mount.entry(call.mount).or_default().push(Work { position: end, record, call });
             end += 1;
         }
-        for (id, mut work) in by_mount {
+        let Content::Mounts(group) = content else {
+            by_mount.values().flatten().for_each(|work| self.outcomes[work.position] = no_mount());
+            return Ok(end);
+        };
+        let lists = match self.planted.has(Bug::BundleUnordered) {
+            true => by_mount.into_iter().collect(),
+            false => bundle::ordered(group, by_mount),
+        };
+        for (id, mut work) in lists {
             if self.planted.has(Bug::BatchSorted) {
                 work.sort_by_key(|work| work.call.session.map(|session| session.session));
             }
-            let slot = match content {
-                Content::Mounts(group) => group.mounts.get_mut(&id),
-                Content::Tree(_) => None,
-            };
-            let slot = slot.filter(|slot| !slot.mount.moving.is_candidate());
-            match slot {
-                Some(slot) => {
-                    let mount = Arc::make_mut(&mut slot.mount);
-                    let mut rest = work.as_slice();
-                    while !rest.is_empty() {
-                        rest = self.list(mount, rest)?;
-                    }
-                }
-                None => work.iter().for_each(|work| self.outcomes[work.position] = no_mount()),
+            if group.mounts.get(&id).is_none_or(|slot| slot.mount.moving.is_candidate()) {
+                work.iter().for_each(|work| self.outcomes[work.position] = no_mount());
+                continue;
             }
-            if let Content::Mounts(group) = content {
-                group.reseal(&id);
+            let mut rest = work.as_slice();
+            while !rest.is_empty() {
+                rest = self.bundled(group, &id, |run, group, bundle| match group.mounts.get_mut(&id) {
+                    Some(slot) => run.list(Arc::make_mut(&mut slot.mount), bundle, rest),
+                    None => Ok(&[]),
+                })?;
             }
+            group.reseal(&id);
         }
         Ok(end)
     }
@@ -301,14 +339,19 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// The hold; the mount is as it was then.
-    fn list<'w>(&mut self, mount: &mut Mount, work: &'w [Work<'a>]) -> Result<&'w [Work<'a>], Hold> {
+    fn list<'w>(
+        &mut self,
+        mount: &mut Mount,
+        bundle: &mut Bundle,
+        work: &'w [Work<'a>],
+    ) -> Result<&'w [Work<'a>], Hold> {
         let mut sessions = mount.sessions.clone();
         let mut admitted: BTreeMap<(SessionId, Sequence), usize> = BTreeMap::new();
         let mut plans = Vec::with_capacity(work.len());
         let mut positions = Vec::new();
         let mut invocations: Vec<Invocation<'_>> = Vec::new();
         for Work { position, record, call } in work {
-            if mount.moving.is_waiting() {
+            if bundle.waits {
                 // What was answered stays so; what was not is not made, and uses up no sequence.
                 let admit = |session| mount.sessions.clone().admit(session, &call.principal, self.time, self.planted);
                 let outcome = match call.session.as_ref().map(admit) {
@@ -373,7 +416,7 @@ impl<'a> Run<'a> {
         }
         let executed = match invocations.is_empty() {
             true => Vec::new(),
-            false => self.execute(mount, &positions, &invocations)?,
+            false => self.execute(mount, bundle, &positions, &invocations)?,
         };
         mount.sessions = sessions;
         let mut executed = executed.into_iter();
@@ -384,7 +427,7 @@ impl<'a> Run<'a> {
                 Plan::Execute => {
                     let Some(done) = executed.next() else { continue };
                     let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
-                    self.keep(mount, done);
+                    self.keep(mount, bundle, done);
                     outcome
                 }
             };
@@ -397,12 +440,13 @@ impl<'a> Run<'a> {
     }
 
     /// Keeps what a call did: its transaction if it committed, its log lines whatever it did.
-    fn keep(&mut self, mount: &mut Mount, done: Executed) {
+    fn keep(&mut self, mount: &mut Mount, bundle: &mut Bundle, done: Executed) {
         let line = |(level, text)| LogLine { mount: mount.id, time: self.time, level, text };
         self.effects.log.extend(done.log.into_iter().map(line));
         if done.outcome.is_ok() {
             self.commit(mount, done.changes);
         }
+        bundle.note(done.joined);
     }
 
     /// Counts a transaction.
@@ -415,10 +459,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Runs calls, or installs what they did. The mount's tables are as they were when this fails.
+    /// Runs calls, or installs what they did. The tables are as they were when this fails.
     fn execute(
         &mut self,
         mount: &mut Mount,
+        bundle: &mut Bundle,
         positions: &[usize],
         invocations: &[Invocation<'_>],
     ) -> Result<Vec<Executed>, Hold> {
@@ -426,15 +471,15 @@ impl<'a> Run<'a> {
         let code = mount.module.code;
         match &mut self.engine {
             Engine::Execute(executor) => executor
-                .execute(&code, &mut mount.database, &context, invocations)
+                .execute_joined(&code, &mut mount.database, &context, invocations, &mut bundle.joined)
                 .map_err(|hold| held(hold, |position| positions.get(position).copied().unwrap_or(0))),
             Engine::Record(executor, effects) => {
                 let mut all = Vec::with_capacity(invocations.len());
                 for (position, invocation) in positions.iter().zip(invocations) {
-                    let before = mount.database.state_hash();
+                    let (before, joined_before) = (mount.database.state_hash(), bundle.hashes());
                     let one = std::slice::from_ref(invocation);
                     let executed = executor
-                        .execute(&code, &mut mount.database, &context, one)
+                        .execute_joined(&code, &mut mount.database, &context, one, &mut bundle.joined)
                         .map_err(|hold| held(hold, |_| *position))?;
                     for done in executed {
                         let effect = Effect {
@@ -444,6 +489,7 @@ impl<'a> Run<'a> {
                             before,
                             after: mount.database.state_hash(),
                             changes: done.changes.clone(),
+                            joined: bundle.effects(&joined_before, &done.joined),
                         };
                         effects.insert(*position, effect);
                         all.push(done);
@@ -459,6 +505,7 @@ impl<'a> Run<'a> {
                     if mount.database.state_hash() != effect.before
                         || mount.database.install(&effect.changes).is_err()
                         || mount.database.state_hash() != effect.after
+                        || !bundle.install(&effect.joined)
                     {
                         return Err(diverged);
                     }

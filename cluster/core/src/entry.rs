@@ -4,13 +4,16 @@
 //! body. Body: feature level (u16), execution id (32), mode (u8), the proposer's time (i64), count of records (u32),
 //! records. A record is its nonce (u64), the request's length (u32) and bytes; in mode `effects` then a byte 0, or 1
 //! and what the request's execution did: outcome (0 and the answer, or 1 and the error), the module's own error if any,
-//! fuel, hash of the tables before and after, changes.
+//! fuel, hash of the tables before and after, changes, and for each other mount of the bundle where it did something (u32 count,
+//! nearest first) the mount, the hashes of its tables and the changes.
 
-use crate::limits::{EFFECTS_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_REQUESTS_MAX, ENTRY_ROOM_BYTES, REQUEST_BYTES_MAX};
+use crate::limits::{
+    BUNDLE_MOUNTS_MAX, EFFECTS_BYTES_MAX, ENTRY_BYTES_MAX, ENTRY_REQUESTS_MAX, ENTRY_ROOM_BYTES, REQUEST_BYTES_MAX,
+};
 use crate::request::Request;
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_row::limits::VALUE_BYTES_MAX;
-use isx_row::{Code, ContentHash, Error, Time};
+use isx_row::{Code, ContentHash, Error, MountId, Time};
 use isx_store::limits::CHANGES_BYTES_MAX;
 use isx_store::{Changes, ExecutionId};
 
@@ -90,6 +93,21 @@ pub struct Effect {
     /// The state hash of the mount's tables before.
     pub before: [u8; 32],
     /// The state hash of the mount's tables after.
+    pub after: [u8; 32],
+    /// The rows it changed.
+    pub changes: Changes,
+    /// What it did in other mounts of the bundle.
+    pub joined: Vec<JoinedEffect>,
+}
+
+/// What the execution of a call did in another mount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinedEffect {
+    /// The mount.
+    pub mount: MountId,
+    /// The state hash of its tables before.
+    pub before: [u8; 32],
+    /// The state hash of its tables after.
     pub after: [u8; 32],
     /// The rows it changed.
     pub changes: Changes,
@@ -276,8 +294,14 @@ impl Wire for Effect {
         self.fuel.put(out);
         self.before.put(out);
         self.after.put(out);
-        put_count(self.changes.encoded_len(), out);
-        self.changes.encode(out);
+        put_changes(&self.changes, out);
+        put_count(self.joined.len(), out);
+        for JoinedEffect { mount, before, after, changes } in &self.joined {
+            mount.put(out);
+            before.put(out);
+            after.put(out);
+            put_changes(changes, out);
+        }
     }
 
     fn take(reader: &mut Reader<'_>) -> Result<Self, WireError> {
@@ -292,10 +316,34 @@ impl Wire for Effect {
             fuel: Wire::take(reader)?,
             before: Wire::take(reader)?,
             after: Wire::take(reader)?,
-            changes: Changes::decode(reader.bytes(CHANGES_BYTES_MAX, "CHANGES_BYTES_MAX")?)
-                .map_err(|_| WireError::Canonical("no encoding of changes"))?,
+            changes: take_changes(reader)?,
+            joined: take_joined(reader)?,
         })
     }
+}
+
+fn put_changes(changes: &Changes, out: &mut Vec<u8>) {
+    put_count(changes.encoded_len(), out);
+    changes.encode(out);
+}
+
+fn take_changes(reader: &mut Reader<'_>) -> Result<Changes, WireError> {
+    Changes::decode(reader.bytes(CHANGES_BYTES_MAX, "CHANGES_BYTES_MAX")?)
+        .map_err(|_| WireError::Canonical("no encoding of changes"))
+}
+
+fn take_joined(reader: &mut Reader<'_>) -> Result<Vec<JoinedEffect>, WireError> {
+    let count = reader.count(BUNDLE_MOUNTS_MAX, "BUNDLE_MOUNTS_MAX")?;
+    let mut joined: Vec<JoinedEffect> = Vec::new();
+    for _ in 0..count {
+        let mount = Wire::take(reader)?;
+        if joined.iter().any(|other| other.mount == mount) {
+            return Err(WireError::Canonical("a mount comes twice"));
+        }
+        let (before, after) = (Wire::take(reader)?, Wire::take(reader)?);
+        joined.push(JoinedEffect { mount, before, after, changes: take_changes(reader)? });
+    }
+    Ok(joined)
 }
 
 // A request of the largest size still makes an entry.

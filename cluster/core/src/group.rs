@@ -164,15 +164,35 @@ impl TreeGroup {
 impl MountsGroup {
     /// Puts a mount in place.
     pub(crate) fn put(&mut self, mount: Mount) {
-        let (id, digest, timer) = (mount.id, mount.digest(), mount.next_timer());
+        let (id, digest, waits) = (mount.id, mount.digest(), mount.moving.is_waiting());
+        let waited = self.moving.contains(&id);
         self.take(&id);
         self.sum.add_digest(&digest);
-        self.timers.extend(timer.map(|time| (time, id)));
-        self.note_sender(&id, mount.is_sending());
-        if mount.moving.is_waiting() {
+        if waits {
             self.moving.insert(id);
         }
-        self.mounts.insert(id, Slot { mount: Arc::new(mount), digest, timer });
+        self.mounts.insert(id, Slot { mount: Arc::new(mount), digest, timer: None });
+        self.reseal(&id);
+        if waits != waited {
+            // Their calls wait with it.
+            self.callers(&id).iter().for_each(|caller| self.reseal(caller));
+        }
+    }
+
+    /// The mounts whose calls reach into one.
+    fn callers(&self, id: &MountId) -> Vec<MountId> {
+        let callers = self.mounts.iter().filter(|(_, slot)| !slot.mount.joins.is_empty());
+        callers.map(|(caller, _)| *caller).filter(|caller| self.reach(caller).contains(id)).collect()
+    }
+
+    /// Whether rows of any mount move.
+    pub(crate) fn is_moving(&self) -> bool {
+        !self.moving.is_empty()
+    }
+
+    /// Whether rows of a mount move.
+    pub(crate) fn moves(&self, id: &MountId) -> bool {
+        self.moving.contains(id)
     }
 
     /// Takes a mount out, with all it holds.
@@ -219,13 +239,15 @@ impl MountsGroup {
 
     /// Brings what is computed of a mount up to date, after it was changed in place.
     pub(crate) fn reseal(&mut self, id: &MountId) {
+        let waits = self.mounts.get(id).is_some_and(|slot| self.waits(&slot.mount));
         if let Some(slot) = self.mounts.get_mut(id) {
             self.sum.remove_digest(&slot.digest);
             slot.digest = slot.mount.digest();
             self.sum.add_digest(&slot.digest);
-            let timer = slot.mount.next_timer();
+            // What time sets off and what is to be sent wait as calls do.
+            let timer = slot.mount.next_timer().filter(|_| !waits);
             let before = std::mem::replace(&mut slot.timer, timer);
-            let sends = slot.mount.is_sending();
+            let sends = slot.mount.is_sending() && !waits;
             if before != timer {
                 before.map(|time| self.timers.remove(&(time, *id)));
                 self.timers.extend(timer.map(|time| (time, *id)));
@@ -273,7 +295,9 @@ impl MountsGroup {
             // There is one while its rows move.
             self.take(&candidate);
         }
+        let waiting = if self.moving.contains(&id) { self.callers(&id) } else { Vec::new() };
         self.take(&id);
+        waiting.iter().for_each(|caller| self.reseal(caller));
         self.put_tombstone(id, time);
         Outcome::Done
     }

@@ -30,6 +30,9 @@ pub const MIGRATE_SLICE_ROWS: usize = 16;
 pub const MIGRATIONS_MAX: usize = 4;
 /// Mounts of a group; one more is refused.
 pub const MOUNTS_MAX: usize = 1024;
+/// Other mounts that calls of one reach into within their transactions, one through another; publishing what reaches into more
+/// is refused, as each call has them all at hand.
+pub const BUNDLE_MOUNTS_MAX: usize = 16;
 /// Dropped mounts remembered, so that a late step cannot bring one back; at the bound dropping waits (`busy`).
 pub const TOMBSTONES_MAX: usize = 65_536;
 /// Log time after which a dropped mount is forgotten: no step of its saga is under way any more.

@@ -16,7 +16,7 @@ use isx_anchors::wire::Wire;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::schema::Schema;
 use isx_row::{Code, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, EntryContext, Executed, Invocation, Reads};
+use isx_store::{Cause, Database, EntryContext, Executed, Invocation, JoinedChanges, Reads};
 use std::sync::Arc;
 
 /// A mount of a group. A clone shares everything.
@@ -41,6 +41,8 @@ pub(crate) struct Mount {
     /// Of the module.
     pub(crate) timetable: Arc<Timetable>,
     pub(crate) timers: Timers,
+    /// The mounts that the module calls within its transactions.
+    pub(crate) joins: Arc<[MountId]>,
     /// Whether the module has to know which sessions are connected.
     pub(crate) tracks_sessions: bool,
     pub(crate) presence: Presence,
@@ -65,7 +67,9 @@ impl Mount {
         let timetable = Timetable::new(&database);
         let timers = timetable.begin(time, &Timetable::default(), &Timers::default());
         let tracks_sessions = database.schema().tracks_sessions();
+        let joins = module.joins(database.schema());
         Ok(Self {
+            joins,
             id,
             incarnation,
             revision: Revision(0),
@@ -104,6 +108,7 @@ impl Mount {
         self.timers = timetable.begin(time, &self.timetable, &self.timers);
         self.timetable = Arc::new(timetable);
         self.tracks_sessions = database.schema().tracks_sessions();
+        self.joins = module.joins(database.schema());
         self.database = database;
         self.earlier.push((self.module.code, self.module_since));
         let over = self.earlier.len().saturating_sub(MODULES_EARLIER_MAX);
@@ -258,6 +263,11 @@ impl From<&Effect> for Executed {
             changes: effect.changes.clone(),
             log: Vec::new(),
             reads: Reads::default(),
+            joined: effect
+                .joined
+                .iter()
+                .map(|joined| JoinedChanges { mount: joined.mount, changes: joined.changes.clone(), log: Vec::new() })
+                .collect(),
         }
     }
 }

@@ -293,7 +293,8 @@ fn steps(before: &Group, origin: Option<Origin>, applied: Applied) -> Vec<Step> 
         time,
         kind: origin.kind,
         name: origin.name.clone(),
-        principal: origin.principal,
+        // In another mount of the bundle it was the outermost one that called.
+        principal: if mount == origin.mount { origin.principal } else { Principal::of_mount(&origin.mount) },
         trace: origin.trace,
         committed,
         outcome: outcome.clone(),

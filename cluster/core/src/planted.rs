@@ -27,6 +27,8 @@ pub enum Bug {
     ConditionIgnored,
     /// The last row of a table does not move with it.
     RowLeftBehind,
+    /// Calls of mounts that see each other do not run in order.
+    BundleUnordered,
 }
 
 impl Bug {
@@ -43,6 +45,7 @@ impl Bug {
         Self::DeliveredTwice,
         Self::ConditionIgnored,
         Self::RowLeftBehind,
+        Self::BundleUnordered,
     ];
 }
 

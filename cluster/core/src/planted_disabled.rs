@@ -14,6 +14,7 @@ pub(crate) enum Bug {
     DeliveredTwice,
     ConditionIgnored,
     RowLeftBehind,
+    BundleUnordered,
 }
 
 /// Nothing is planted.

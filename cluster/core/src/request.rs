@@ -9,7 +9,7 @@ use crate::moving::{put_way, take_way};
 use isx_anchors::wire::{Reader, Wire, WireError, put_bytes, put_count};
 use isx_anchors::{Caller, Name, Operation};
 use isx_row::limits::{CONDITIONS_BYTES_MAX, LINK_PATH_BYTES_MAX, LINKS_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
-use isx_row::schema::Way;
+use isx_row::schema::{Schema, Way};
 use isx_row::{
     Code, Condition, ContentHash, Error, HomeId, Incarnation, MountId, ObjectId, Principal, Revision, Sequence,
     SessionId, Signature, condition,
@@ -207,6 +207,14 @@ pub struct ModuleRecord {
     pub config: Vec<u8>,
     /// The mounts that the paths of its links stand for, sorted by path.
     pub links: Vec<Linked>,
+}
+
+impl ModuleRecord {
+    /// The mounts that it calls within its transactions.
+    pub(crate) fn joins(&self, schema: &Schema) -> Arc<[MountId]> {
+        let joins = |linked: &&Linked| schema.link(&linked.path).is_some_and(|link| !link.joins.is_empty());
+        self.links.iter().filter(joins).map(|linked| linked.mount).collect()
+    }
 }
 
 impl Request {

@@ -17,8 +17,8 @@ use isx_row::{
     Value, key,
 };
 use isx_store::{
-    Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Limits, Linked, Message,
-    MessageKind, Reads, Transaction,
+    Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Joined, JoinedChanges,
+    Limits, Linked, Message, MessageKind, Reads, Transaction,
 };
 use std::sync::Arc;
 
@@ -52,7 +52,8 @@ impl Twin {
         Self::record(generation, With::Sessions)
     }
 
-    /// The same with a link to another mount of a twin. A reducer `give(key, n)` takes n of the key and sends `add(key, n)` there;
+    /// The same with a link to another mount of a twin. A reducer `give(key, n)` takes n of the key and sends `add(key, n)` there,
+    /// `lend(key, n)` adds it there in the same transaction, and fails after that for the key `never`;
     /// hooks: `given` adds 1 to the key `answered`, or `refused`, for each of them, `heard` adds 1 to the key `heard` for each key
     /// that is put into the other's table `kv`, `changed` for each that is put again.
     pub fn linked(generation: u8, to: MountId) -> Arc<ModuleRecord> {
@@ -225,8 +226,9 @@ fn schema(with: With) -> Schema {
             let on = |event| Hook::OtherTable { path: OTHER.into(), table: "kv".into(), event };
             reducers.push(hook("heard", &[row("row")], on(RowEvent::Insert)));
             reducers.push(hook("changed", &[row("old"), row("new")], on(RowEvent::Update)));
-            let sends = vec![Sent { name: "add".into(), arguments: sent.to_vec(), answer: Type::U64 }];
-            links.push(Link { path: OTHER.into(), sends });
+            reducers.push(reducer("lend", &sent, Type::U64));
+            let known = vec![Sent { name: "add".into(), arguments: sent.to_vec(), answer: Type::U64 }];
+            links.push(Link { path: OTHER.into(), sends: known.clone(), joins: known });
         }
         With::Beat(schedule) => reducers.push(hook("beat", &[field("count", Type::U64)], Hook::Schedule(schedule))),
         With::Sessions => {
@@ -267,20 +269,22 @@ impl Executor for Twin {
         self.missing != Some(*code)
     }
 
-    fn execute(
+    fn execute_joined(
         &self,
         code: &ContentHash,
         root: &mut Database,
         entry: &EntryContext,
         calls: &[Invocation<'_>],
+        joined: &mut [Joined],
     ) -> Result<Vec<Executed>, Hold> {
-        if !self.has(code) {
-            return Err(Hold::NoCode(*code));
+        if let Some(missing) = [code].into_iter().chain(joined.iter().map(|one| &one.code)).find(|code| !self.has(code))
+        {
+            return Err(Hold::NoCode(*missing));
         }
         if let Some(position) = calls.iter().position(|call| is_poison(root, call)) {
             return Err(Hold::Poisoned { position });
         }
-        Ok(calls.iter().map(|call| run(root, entry, call)).collect())
+        Ok(calls.iter().map(|call| run(root, entry, call, joined)).collect())
     }
 
     fn query(&self, code: &ContentHash, root: &Database, _at: (Revision, Time), call: &Invocation<'_>) -> Executed {
@@ -305,6 +309,7 @@ fn nothing() -> Executed {
         changes: Changes::default(),
         log: Vec::new(),
         reads: Reads::default(),
+        joined: Vec::new(),
     }
 }
 
@@ -333,10 +338,12 @@ fn is_poison(root: &Database, call: &Invocation<'_>) -> bool {
 }
 
 /// Runs one call in a transaction.
-fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Executed {
+fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>, joined: &mut [Joined]) -> Executed {
     let mut transaction = root.begin();
     transaction.set_session(call.session);
+    let mut elsewhere = Vec::new();
     let done = match call.cause {
+        Cause::Call if call.name == "lend" => lend(&mut transaction, call, joined, &mut elsewhere),
         Cause::Call => reduce(&mut transaction, entry, call),
         Cause::Hook => hook(&mut transaction, call),
         Cause::Due => due(&mut transaction, call),
@@ -346,7 +353,7 @@ fn run(root: &mut Database, entry: &EntryContext, call: &Invocation<'_>) -> Exec
         Ok(bytes) => {
             // So many rows that some requests move them.
             let fuel = if call.name == "moves" { 100 } else { 1 };
-            Executed { outcome: Ok(bytes), fuel, changes: transaction.commit(), log, ..nothing() }
+            Executed { outcome: Ok(bytes), fuel, changes: transaction.commit(), log, joined: elsewhere, ..nothing() }
         }
         Err(error) => {
             let detail = (error.code == Code::Application).then(|| error.text.clone().into_bytes());
@@ -469,6 +476,32 @@ fn reduce(
         _ => return Err(Error::new(Code::BadArguments, "no such arguments")),
     };
     answer(transaction, call.name, value)
+}
+
+/// Takes of a key here and adds to it there, or neither.
+fn lend(
+    transaction: &mut Transaction<&mut Database>,
+    call: &Invocation<'_>,
+    joined: &mut [Joined],
+    elsewhere: &mut Vec<JoinedChanges>,
+) -> Result<Vec<u8>, Error> {
+    let schema = Arc::clone(transaction.database().schema());
+    let reducer = schema.reducer(call.name).ok_or_else(|| Error::new(Code::NotFound, "no such reducer"))?;
+    let arguments = decode_record(&reducer.arguments, call.arguments).map_err(bad_arguments)?.1;
+    let [key, Value::U64(n)] = arguments.as_slice() else { return Err(Error::new(Code::BadArguments, "lend")) };
+    let link = transaction.database().linked(OTHER).ok_or_else(|| Error::new(Code::NotFound, "the link"))?;
+    let other = joined.iter_mut().find(|joined| joined.mount == link.mount);
+    // As a module that passes on what it is told.
+    let other = other.ok_or_else(|| Error::new(Code::Application, Joined::gone(OTHER).text))?;
+    let left = add(transaction, key, n.wrapping_neg())?;
+    let mut there = other.root.begin();
+    add(&mut there, key, *n)?;
+    if *key == Value::String("never".into()) {
+        return Err(Error::new(Code::Application, "it fails, as asked"));
+    }
+    let answer = answer(transaction, call.name, left)?;
+    elsewhere.push(JoinedChanges { mount: link.mount, changes: there.commit(), log: vec![(1, "ran add".into())] });
+    Ok(answer)
 }
 
 /// A number of a call's random stream, small enough to be summed.

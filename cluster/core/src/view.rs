@@ -11,7 +11,9 @@ use crate::ring::{Resume, Transaction};
 use crate::snapshot::SnapshotWriter;
 use isx_anchors::{GroupId, Tree};
 use isx_row::{Condition, ContentHash, Error, Incarnation, MountId, Principal, Revision, SessionId, Signature, Time};
-use isx_store::{Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Message, Reads};
+use isx_store::{
+    Cause, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Joined, Message, Reads,
+};
 use std::sync::Arc;
 
 /// A version of a group's state. A clone is free. Dropping the last view of an old version costs time in proportion to
@@ -25,6 +27,8 @@ pub struct View {
 #[derive(Clone, Copy, Debug)]
 pub struct MountView<'a> {
     mount: &'a Mount,
+    /// Where it is.
+    group: &'a Group,
 }
 
 /// What the moving of a mount's rows to a new module has come to.
@@ -227,12 +231,12 @@ impl View {
         };
         // Nobody made a candidate, and nobody can reach it.
         let mounts = mounts.into_iter().flatten().filter(|slot| !slot.mount.moving.is_candidate());
-        mounts.map(|slot| MountView { mount: &slot.mount })
+        mounts.map(|slot| MountView { mount: &slot.mount, group: &self.group })
     }
 
     /// A mount.
     pub fn mount(&self, id: &MountId) -> Option<MountView<'_>> {
-        self.group.mount(id).map(|mount| MountView { mount })
+        self.group.mount(id).map(|mount| MountView { mount, group: &self.group })
     }
 
     /// Bytes of the tree; of mounts those of tables and indexes, of messages that wait to be delivered, and of change rings,
@@ -309,6 +313,11 @@ impl<'a> MountView<'a> {
         &self.mount.module
     }
 
+    /// The mounts that its module calls within its transactions.
+    pub fn joins(&self) -> &'a [MountId] {
+        &self.mount.joins
+    }
+
     /// The sessions that are connected, those that are leaving too; only of modules that have to know.
     pub fn connected(&self) -> impl Iterator<Item = (SessionId, Connected)> + use<'a> {
         self.mount.presence.iter()
@@ -363,21 +372,39 @@ impl<'a> MountView<'a> {
         self.mount.check(conditions, trusted)
     }
 
-    /// What a call of a reducer does to this version, at this time and with this randomness; the version stays as it is.
+    /// What a call of a reducer does to this version and the mounts that it reaches into, as they are after it, at this time and
+    /// with this randomness; the version stays as it is.
     ///
     /// # Errors
     /// [`Hold`] when it can not be executed here and now.
-    pub fn dry_run(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<Executed, Hold> {
-        self.run_apart(executor, call, entry).map(|(executed, _)| executed)
+    pub fn dry_run(
+        &self,
+        executor: &dyn Executor,
+        call: &ReducerCall,
+        entry: &EntryContext,
+    ) -> Result<(Executed, Vec<Joined>), Hold> {
+        self.run_apart(executor, call, entry).map(|(executed, _, joined)| (executed, joined))
     }
 
-    /// Bytes by which a call of a reducer would make the tables of this version larger; none where it would not.
+    /// Bytes by which a call of a reducer would make the tables of this version larger, those too that it reaches into; none
+    /// where it would not.
     ///
     /// # Errors
     /// As [`MountView::dry_run`].
     pub fn growth(&self, executor: &dyn Executor, call: &ReducerCall, entry: &EntryContext) -> Result<u64, Hold> {
-        let (_, database) = self.run_apart(executor, call, entry)?;
-        Ok(database.usage().bytes.saturating_sub(self.mount.database.usage().bytes))
+        let before = self.joined();
+        let (_, database, joined) = self.run_apart(executor, call, entry)?;
+        let grown = |after: &Database, before: &Database| after.usage().bytes.saturating_sub(before.usage().bytes);
+        let elsewhere = joined.iter().zip(&before).map(|(after, before)| grown(&after.root, &before.root));
+        Ok(elsewhere.fold(grown(&database, &self.mount.database), u64::saturating_add))
+    }
+
+    /// The other mounts that its calls reach into.
+    fn joined(&self) -> Vec<Joined> {
+        match &self.group.content {
+            Content::Mounts(mounts) => mounts.joined(&self.mount.id),
+            Content::Tree(_) => Vec::new(),
+        }
     }
 
     fn run_apart(
@@ -385,14 +412,19 @@ impl<'a> MountView<'a> {
         executor: &dyn Executor,
         call: &ReducerCall,
         entry: &EntryContext,
-    ) -> Result<(Executed, Database), Hold> {
-        let mut database = self.mount.database.clone();
-        if let Err(error) = self.mount.check(&call.conditions, call.trusted) {
-            return Ok((Executed::refused(error), database));
+    ) -> Result<(Executed, Database, Vec<Joined>), Hold> {
+        let (mut database, mut joined) = (self.mount.database.clone(), self.joined());
+        let waits = match &self.group.content {
+            Content::Mounts(mounts) if mounts.waits(self.mount) => Err(Moving::busy()),
+            _ => Ok(()),
+        };
+        if let Err(error) = waits.and_then(|()| self.mount.check(&call.conditions, call.trusted)) {
+            return Ok((Executed::refused(error), database, joined));
         }
         let invocation = self.mount.invocation(call, 0);
-        let mut executed = executor.execute(&self.mount.module.code, &mut database, entry, &[invocation])?;
-        Ok((executed.swap_remove(0), database))
+        let code = &self.mount.module.code;
+        let mut executed = executor.execute_joined(code, &mut database, entry, &[invocation], &mut joined)?;
+        Ok((executed.swap_remove(0), database, joined))
     }
 
     /// The transactions of this incarnation that the change ring has, oldest first.

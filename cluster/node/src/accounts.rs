@@ -265,6 +265,7 @@ mod tests {
     fn done(fuel: u64, failed: Option<Code>) -> Executed {
         let outcome = failed.map_or(Ok(vec![0; 5]), |code| Err(Error::new(code, "")));
         Executed {
+            joined: Vec::new(),
             outcome,
             detail: None,
             fuel,

@@ -2,9 +2,9 @@
 
 use isx_cluster::{MountView, ReducerCall};
 use isx_iface::limits::PAGE_BYTES_MAX;
-use isx_iface::module::{DryRun, RowChanged, WouldRefuse};
-use isx_row::{Bytes, Code, Error};
-use isx_store::{Change, Database, EntryContext, Executed, Executor, Row};
+use isx_iface::module::{DryRun, JoinedRun, RowChanged, WouldRefuse};
+use isx_row::{Bytes, Code, Error, MountId};
+use isx_store::{Change, Database, EntryContext, Executed, Executor, JoinedChanges, Row};
 
 /// Tries a call.
 ///
@@ -17,8 +17,9 @@ pub(crate) fn dry_run(
     entry: &EntryContext,
 ) -> Result<DryRun, Error> {
     let executed = mount.dry_run(executor, call, entry);
-    let Executed { outcome, detail, fuel, changes, log, .. } =
+    let (executed, roots) =
         executed.map_err(|hold| Error::new(Code::Busy, format!("the call can not be tried now: {hold:?}")))?;
+    let Executed { outcome, detail, fuel, changes, log, joined, .. } = executed;
     let database = mount.database();
     let (mut room, mut told) = (PAGE_BYTES_MAX / 2, Vec::new());
     let (mut changes_count, mut messages_count) = (0, 0);
@@ -58,7 +59,20 @@ pub(crate) fn dry_run(
         answer => answer,
     };
     let revision = mount.revision().0;
-    Ok(DryRun { revision, answer, refused, fuel, changes: told, changes_count, messages_count, log })
+    let links = &mount.module().links;
+    let path = |id: MountId| {
+        links.iter().find(|link| link.mount == id).map_or_else(|| id.to_string(), |link| link.path.clone())
+    };
+    let mut elsewhere = Vec::new();
+    for JoinedChanges { mount, changes, .. } in joined {
+        let Some(root) = roots.iter().find(|root| root.mount == mount).map(|joined| &joined.root) else { continue };
+        messages_count += changes.iter().filter(|change| root.is_outbox(change.table)).count() as u64;
+        let changes_count = changes.iter().filter(|change| !root.is_post(change.table)).count() as u64;
+        if changes_count > 0 {
+            elsewhere.push(JoinedRun { path: path(mount), changes_count });
+        }
+    }
+    Ok(DryRun { revision, answer, refused, fuel, changes: told, changes_count, messages_count, joined: elsewhere, log })
 }
 
 /// A change as its table's present version has it, and about how many bytes it takes.

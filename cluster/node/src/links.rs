@@ -3,20 +3,27 @@
 use crate::shared::{Shared, Who, mount_in, tree_of};
 use futures::future::{Either, select};
 use isx_anchors::{Binding, BindingState};
+use isx_cluster::limits::BUNDLE_MOUNTS_MAX;
 use isx_cluster::{Migration, MountView, View};
 use isx_raft::{Consistency, MOUNTS};
 use isx_row::schema::{Link, RowEvent, Schema, TableKind};
 use isx_row::{Code, Error, MountId};
 use isx_store::Linked;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
-/// The mounts that a module's links stand for, as who publishes it sees them.
+/// The mounts that a module's links stand for, as who publishes it sees them; it takes the place of that of a mount, or is new.
 ///
 /// # Errors
-/// `not_found` when nothing is mounted at a path, `incompatible` when what is there has not what the module declares: both
+/// `limit` when its calls reach into too many, `not_found` when nothing is mounted at a path, `incompatible` when what is there has not what the module declares: both
 /// are named.
-pub(crate) async fn resolve(shared: &Arc<Shared>, who: Who, schema: &Schema) -> Result<Vec<Linked>, Error> {
+pub(crate) async fn resolve(
+    shared: &Arc<Shared>,
+    who: Who,
+    schema: &Schema,
+    replaced: Option<MountId>,
+) -> Result<Vec<Linked>, Error> {
     if schema.links.is_empty() {
         return Ok(Vec::new());
     }
@@ -39,7 +46,50 @@ pub(crate) async fn resolve(shared: &Arc<Shared>, who: Who, schema: &Schema) -> 
         fits(schema, link, mount_in(&mounts, &mount)?.database().schema(), who.owner)?;
         Ok(Linked { path: path.clone(), mount, trusted: who.owner })
     };
-    schema.links.iter().map(resolve).collect()
+    let links: Vec<Linked> = schema.links.iter().map(resolve).collect::<Result<_, _>>()?;
+    check_bundles(&mounts, schema, &links, replaced)?;
+    Ok(links)
+}
+
+/// Whether nobody's calls reach into more mounts than each of them may have at hand, once a module takes a place, or the place of
+/// another's.
+fn check_bundles(mounts: &View, schema: &Schema, links: &[Linked], replaced: Option<MountId>) -> Result<(), Error> {
+    let joins = links.iter().filter(|linked| schema.link(&linked.path).is_some_and(|link| !link.joins.is_empty()));
+    let joins: Vec<MountId> = joins.map(|linked| linked.mount).collect();
+    let joins_of = |id: &MountId| match mounts.mount(id) {
+        _ if replaced == Some(*id) => joins.as_slice(),
+        Some(mount) => mount.joins(),
+        None => &[],
+    };
+    let reach = |of: Option<MountId>, first: &[MountId]| {
+        let (mut reached, mut next) = (BTreeSet::new(), first.to_vec());
+        while let Some(id) = next.pop() {
+            if Some(id) != of && reached.insert(id) {
+                next.extend_from_slice(joins_of(&id));
+            }
+        }
+        reached
+    };
+    let refuse = |name: &str, count: usize| {
+        let text = format!(
+            "{name} would call into {count} mounts, one through another; BUNDLE_MOUNTS_MAX is {BUNDLE_MOUNTS_MAX}: let {} send \
+             what need not happen in the same transaction",
+            schema.name
+        );
+        Err(Error::new(Code::Limit, text))
+    };
+    let own = reach(replaced, &joins).len();
+    if own > BUNDLE_MOUNTS_MAX {
+        return refuse(&schema.name, own);
+    }
+    let Some(replaced) = replaced else { return Ok(()) };
+    for caller in mounts.mounts().filter(|caller| !caller.joins().is_empty() && caller.id() != replaced) {
+        let reached = reach(Some(caller.id()), caller.joins());
+        if reached.contains(&replaced) && reached.len() > BUNDLE_MOUNTS_MAX {
+            return refuse(&caller.database().schema().name, reached.len());
+        }
+    }
+    Ok(())
 }
 
 /// Whether a module has what another declares of it.
@@ -69,6 +119,18 @@ fn fits(schema: &Schema, link: &Link, other: &Schema, trusted: bool) -> Result<(
             None => return refuse(format!("reducer {}, which is sent to, is not there", sent.name)),
             Some(reducer) if reducer.signature() != sent.signature() => {
                 return refuse(format!("reducer {}, which is sent to, has other types", sent.name));
+            }
+            Some(_) => {}
+        }
+    }
+    for joined in &link.joins {
+        let reducer = other.reducer(&joined.name).filter(|reducer| reducer.hook.is_none());
+        let reducer = reducer.map(|reducer| (reducer.public, reducer.signature()));
+        let query = || other.query(&joined.name).map(|query| (query.public, query.signature()));
+        match reducer.or_else(query).filter(|(public, _)| trusted || other.public && *public) {
+            None => return refuse(format!("function {}, which is called, is not there", joined.name)),
+            Some((_, signature)) if signature != joined.signature() => {
+                return refuse(format!("function {}, which is called, has other types", joined.name));
             }
             Some(_) => {}
         }

@@ -4,7 +4,7 @@ use crate::accounts::Accounts;
 use isx_exec::Exec;
 use isx_port::Clock;
 use isx_row::{ContentHash, Revision, Time};
-use isx_store::{Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation};
+use isx_store::{Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Joined};
 use std::sync::Arc;
 
 /// Runs calls as [`Exec`] does, and counts them.
@@ -34,15 +34,16 @@ impl Executor for Metered {
         self.exec.has(code)
     }
 
-    fn execute(
+    fn execute_joined(
         &self,
         code: &ContentHash,
         root: &mut Database,
         entry: &EntryContext,
         calls: &[Invocation<'_>],
+        joined: &mut [Joined],
     ) -> Result<Vec<Executed>, Hold> {
         let begun = self.clock.now();
-        let executed = self.exec.execute(code, root, entry, calls)?;
+        let executed = self.exec.execute_joined(code, root, entry, calls, joined)?;
         self.note(code, calls, &executed, begun);
         Ok(executed)
     }

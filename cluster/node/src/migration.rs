@@ -45,7 +45,7 @@ pub(crate) async fn plan(
         }
     }
     let schema = shared.exec.schema(&code).ok_or_else(|| Error::new(Code::NotFound, format!("{code}")))?;
-    let links = links::resolve(shared, who, &schema).await?;
+    let links = links::resolve(shared, who, &schema, Some(binding.mount)).await?;
     let is_waiting = matches!(view.migration(&binding.mount), Some(Migration::Moving { .. }));
     if present.code == code && present.links == links && !is_waiting {
         return Ok(None);

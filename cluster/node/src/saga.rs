@@ -91,7 +91,7 @@ pub(crate) async fn create(
         fuel_max: limits.fuel_max.unwrap_or(CALL_FUEL),
         table_bytes_max: limits.table_bytes_max.unwrap_or(Limits::default().bytes_max),
         creator: who.principal,
-        links: links::resolve(shared, who, &*published(shared, &code)?).await?,
+        links: links::resolve(shared, who, &*published(shared, &code)?, None).await?,
     };
     let public = published(shared, &code)?.public;
     let mount = mount_id(session, &place);

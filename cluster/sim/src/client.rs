@@ -94,7 +94,8 @@ impl Client {
                 7 | 8 => self.get().await,
                 9 => self.total().await,
                 10 => self.postpone(end).await,
-                11 => self.give(end).await,
+                11 if self.random.per_mille(500) => self.give(end).await,
+                11 => self.lend(end).await,
                 12 => self.tell(end).await,
                 13 if self.random.per_mille(UPGRADE_PER_MILLE) => self.upgrade(end).await,
                 _ => self.cell().await,
@@ -164,6 +165,17 @@ impl Client {
     async fn give(&mut self, end: Duration) {
         let arguments = [Value::String("given".into()), Value::U64(self.random.range(1..100))];
         self.reduce(GIVER, "give", &arguments, end).await;
+    }
+
+    /// Moves between the mounts in one transaction, which sometimes fails at its end; the other waits while its rows move.
+    async fn lend(&mut self, end: Duration) {
+        let key = if self.random.per_mille(200) { "never" } else { "lent" };
+        let arguments = [Value::String(key.into()), Value::U64(self.random.range(1..100))];
+        let request = self.next(GIVER, "lend", &arguments, Vec::new());
+        match self.ask(&request, end).await {
+            Some(Outcome::Application { .. }) | None => {}
+            Some(outcome) => drop(self.payload("lend", outcome)),
+        }
     }
 
     /// Gives the mount that others hear of a module that its rows have to move to, once: it answers the same again.

@@ -54,28 +54,29 @@ fn every_planted_bug_is_caught() {
     let table: Vec<String> = bugs.iter().zip(&found).map(line).collect();
     expect![[r#"
         FlushedEarly: durable, seed 1
-        VoteNotSaved: raft, seed 1
+        VoteNotSaved: raft, seed 2
         ReadWithoutIndex: linearizable, seed 1
         SnapshotUnsynced: panic, seed 1
-        PurgeAhead: panic, seed 1
+        PurgeAhead: node, seed 1
         InstallKeepsState: agreement, seed 2
         InstallNotKept: past, seed 3
         InstallHidesGap: ring, seed 2
-        TruncateForgotten: node, seed 4
+        TruncateForgotten: node, seed 6
         MembersForgotten: timers, seed 4
-        TimeFromWall: agreement, seed 9
-        TimerGivenUp: timers, seed 1
+        TimeFromWall: agreement, seed 8
+        TimerGivenUp: timers, seed 4
         BaseOffByOne: past, seed 1
-        Machine(RunAgain): exactly once, seed 1
-        Machine(DoneBelowOffByOne): exactly once, seed 4
+        Machine(RunAgain): ring, seed 1
+        Machine(DoneBelowOffByOne): batches, seed 1
         Machine(SessionsNotRestored): agreement, seed 1
         Machine(RingCutAtRestore): ring, seed 2
         Machine(StampedBefore): agreement, seed 1
         Machine(BatchSorted): past, seed 1
-        Machine(MissedForgotten): timers, seed 2
-        Machine(DeliveredTwice): post, seed 16
+        Machine(MissedForgotten): timers, seed 1
+        Machine(DeliveredTwice): post, seed 6
         Machine(ConditionIgnored): conditions, seed 1
         Machine(RowLeftBehind): batches, seed 1
+        Machine(BundleUnordered): batches, seed 8
         Log(AckBeforeSync): durable, seed 1"#]]
     .assert_eq(&table.join("\n"));
 }
@@ -123,6 +124,8 @@ fn every_bug_planted_in_a_node_or_a_client_is_caught() {
         Node(SessionForgotten): caught
         Node(ResumeSkips): caught
         Node(ResumeRepeats): caught
+        Node(ViewUnheard): caught
+        Node(ViewResumes): caught
         Node(BlobUnsynced): caught
         Client(SessionAnew): caught
         Client(NumberedAlike): caught

@@ -4,7 +4,7 @@ use isx_port::{PeerId, Ports};
 use isx_row::{ContentHash, Error};
 use isx_sim::disk::SimDisk;
 use isx_sim::{Executor, LaneTimes, Life, Random, SimClock, SimEntropy, SimNet, Trace, Weather};
-use isx_store::{Database, EntryContext, Executed, ExecutionId, Hold, Invocation};
+use isx_store::{Database, EntryContext, Executed, ExecutionId, Hold, Invocation, Joined};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -18,12 +18,13 @@ impl isx_store::Executor for NoCode {
     fn has(&self, _code: &ContentHash) -> bool {
         false
     }
-    fn execute(
+    fn execute_joined(
         &self,
         code: &ContentHash,
         _root: &mut Database,
         _entry: &EntryContext,
         _calls: &[Invocation<'_>],
+        _joined: &mut [Joined],
     ) -> Result<Vec<Executed>, Hold> {
         Err(Hold::NoCode(*code))
     }

@@ -6,7 +6,7 @@ use crate::engine::engine;
 use crate::host::{GuestFailure, Host};
 use crate::imports;
 use isx_row::codec::{self, Layout};
-use isx_row::schema::{self, Hook, Query, Reducer, RowEvent, Schema, Table};
+use isx_row::schema::{self, Hook, Link, Query, Reducer, RowEvent, Schema, Table};
 use isx_row::{Code as ErrorCode, Error, Field, Signature, Type};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,10 +29,15 @@ pub(crate) struct Code {
     /// For each table of the schema, by position.
     hooks: Vec<TableHooks>,
     /// What is sent to other modules, by path and name.
-    sent: BTreeMap<(String, String), Sent>,
+    sent: Known,
+    /// What is called of other modules, as that.
+    joined: Known,
 }
 
-/// A reducer of another module that is sent to.
+/// Functions of other modules.
+type Known = BTreeMap<(String, String), Sent>;
+
+/// A function of another module, as this one knows it.
 pub(crate) struct Sent {
     pub(crate) signature: Signature,
     pub(crate) arguments: Layout,
@@ -44,6 +49,7 @@ pub(crate) struct Function {
     /// Whether callers without a reference from the owner reach it.
     pub(crate) public: bool,
     pub(crate) is_hook: bool,
+    pub(crate) is_query: bool,
     pub(crate) is_view: bool,
     /// The table whose due rows it waits for, by position in the schema.
     pub(crate) due: Option<u32>,
@@ -85,8 +91,9 @@ impl Code {
         let queries = schema.queries.iter().map(|query| Function::of_query(&schema, query));
         let functions = reducers.chain(queries).collect();
         let hooks = schema.tables.iter().map(|table| TableHooks::new(&schema, table)).collect::<Result<_, _>>()?;
-        let sent = sent(&schema);
-        Ok(Self { reducer_count: schema.reducers.len(), schema: Arc::new(schema), pre, call, functions, hooks, sent })
+        let (sent, joined) = (known(&schema, |link| &link.sends), known(&schema, |link| &link.joins));
+        let reducer_count = schema.reducers.len();
+        Ok(Self { reducer_count, schema: Arc::new(schema), pre, call, functions, hooks, sent, joined })
     }
 
     /// The reducer called `name`, a hook too.
@@ -101,9 +108,14 @@ impl Code {
         queries.binary_search_by(|function| (*function.name).cmp(name)).ok().and_then(|at| queries.get(at))
     }
 
-    /// A reducer of the module linked at a path.
+    /// A reducer of the module linked at a path, which is sent to.
     pub(crate) fn sent(&self, path: &str, name: &str) -> Option<&Sent> {
         self.sent.get(&(path.to_owned(), name.to_owned()))
+    }
+
+    /// A function of the module linked at a path, which is called within transactions.
+    pub(crate) fn joined(&self, path: &str, name: &str) -> Option<&Sent> {
+        self.joined.get(&(path.to_owned(), name.to_owned()))
     }
 
     /// A function by its position, as [`Code::hooks`] gives it.
@@ -133,6 +145,7 @@ impl Function {
             name: reducer.name.as_str().into(),
             public: schema.public && reducer.public && reducer.hook.is_none(),
             is_hook: reducer.hook.is_some(),
+            is_query: false,
             is_view: false,
             due: due_table(schema, reducer.hook.as_ref()),
             signature: reducer.signature(),
@@ -148,6 +161,7 @@ impl Function {
             name: query.name.as_str().into(),
             public: schema.public && query.public,
             is_hook: false,
+            is_query: true,
             is_view: query.key.is_some(),
             due: None,
             signature: query.signature(),
@@ -184,8 +198,8 @@ impl TableHooks {
     }
 }
 
-fn sent(schema: &Schema) -> BTreeMap<(String, String), Sent> {
-    let all = schema.links.iter().flat_map(|link| link.sends.iter().map(|sent| (&link.path, sent)));
+fn known(schema: &Schema, of: impl Fn(&Link) -> &Vec<schema::Sent>) -> Known {
+    let all = schema.links.iter().flat_map(|link| of(link).iter().map(|sent| (&link.path, sent)));
     all.map(|(path, sent)| {
         let key = (path.clone(), sent.name.clone());
         (key, Sent { signature: sent.signature(), arguments: arguments(&sent.arguments) })

@@ -80,7 +80,7 @@ pub(crate) fn execution_id() -> Result<ExecutionId, Error> {
 }
 
 /// The limits that a guest can meet, and that therefore decide outcomes.
-fn deciding_limits() -> [(&'static str, u64); 16] {
+fn deciding_limits() -> [(&'static str, u64); 17] {
     [
         ("memory bytes", limits::MEMORY_BYTES_MAX as u64),
         ("memories", limits::MEMORIES_MAX.into()),
@@ -92,6 +92,7 @@ fn deciding_limits() -> [(&'static str, u64); 16] {
         ("start fuel", limits::START_FUEL_MAX),
         ("hook depth", limits::HOOK_DEPTH_MAX.into()),
         ("hooks", limits::HOOKS_MAX as u64),
+        ("joined depth", limits::JOINED_DEPTH_MAX as u64),
         ("host call bytes", limits::HOST_CALL_BYTES_MAX as u64),
         ("random bytes", limits::RANDOM_BYTES_MAX.into()),
         ("scan chunk bytes", limits::SCAN_CHUNK_BYTES_MAX as u64),
@@ -133,10 +134,10 @@ fn instruction_fuel() -> OperatorCost {
 
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits::INSTANCES_MAX)
-        .total_core_instances(limits::INSTANCES_MAX * limits::CORE_INSTANCES_MAX)
-        .total_memories(limits::INSTANCES_MAX * limits::MEMORIES_MAX)
-        .total_tables(limits::INSTANCES_MAX * limits::TABLES_MAX)
+    pool.total_component_instances(limits::POOL_INSTANCES)
+        .total_core_instances(limits::POOL_INSTANCES * limits::CORE_INSTANCES_MAX)
+        .total_memories(limits::POOL_INSTANCES * limits::MEMORIES_MAX)
+        .total_tables(limits::POOL_INSTANCES * limits::TABLES_MAX)
         .total_stacks(0)
         .max_core_instances_per_component(limits::CORE_INSTANCES_MAX)
         .max_memories_per_component(limits::MEMORIES_MAX)

@@ -1,5 +1,6 @@
 //! The executor: modules that are here, and calls on them.
 
+use crate::bundle::Bundle;
 use crate::cache::Cache;
 use crate::code::{Code, Function};
 use crate::compile::{Compile, CompileHere};
@@ -8,14 +9,14 @@ use crate::engine;
 use crate::host::{Context, Tables};
 use crate::instance::{Attempt, Ended, Work};
 use crate::limits::{ARTIFACT_BYTES_MAX, CALL_FUEL_MAX};
-use crate::permits::Permit;
+use crate::permits::{JoinedPermit, Permit};
 use crate::poison::{CallId, Mark, Marked, MemoryMark, NoTrial, Suspect, Suspects, Trial, Verdict};
 use crate::random::Random;
 use crate::series::Series;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::schema::Schema;
 use isx_row::{Code as ErrorCode, ContentHash, Error, Revision, Signature, Time};
-use isx_store::{Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation};
+use isx_store::{Cause, Changes, Database, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Joined};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -140,31 +141,34 @@ impl Executor for Exec {
         self.code(code).is_some()
     }
 
-    fn execute(
+    fn execute_joined(
         &self,
         hash: &ContentHash,
         root: &mut Database,
         entry: &EntryContext,
         calls: &[Invocation<'_>],
+        joined: &mut [Joined],
     ) -> Result<Vec<Executed>, Hold> {
-        let code = self.code(hash).ok_or(Hold::NoCode(*hash))?;
+        let code = |hash: &ContentHash| self.code(hash).ok_or(Hold::NoCode(*hash));
+        let codes = joined.iter().map(|one| code(&one.code)).collect::<Result<Vec<_>, _>>()?;
+        let code = code(hash)?;
+        let joined_permit = (!joined.is_empty()).then(JoinedPermit::wait);
         let permit = Permit::wait();
-        // A clone of the root makes every change copy, so it is kept only when the list may have to be given back.
-        let before = self.suspects.any_of(entry).then(|| root.clone());
-        let mut list = List {
-            exec: self,
-            hash,
-            entry,
-            permit,
-            series: Series::new(Arc::clone(&code), Tables::to_change(&code, std::mem::take(root), entry.time)),
-            code,
-        };
+        // A clone of the roots makes every change copy, so it is kept only when the list may have to be given back.
+        let before = self.suspects.any_of(entry).then(|| (root.clone(), joined.to_vec()));
+        let mut tables = Tables::to_change(&code, std::mem::take(root), entry.time);
+        tables.bundle = Bundle::new(codes, joined, entry.time);
+        let series = Series::new(Arc::clone(&code), tables);
+        let mut list = List { exec: self, hash, entry, permit, series, code };
         let executed = calls.iter().enumerate().map(|(position, call)| list.run(position, call)).collect();
-        let tables = list.end();
-        *root = match (&executed, before) {
-            (Err(_), Some(before)) => before,
-            _ => tables.into_database(),
-        };
+        let mut tables = list.end();
+        drop(joined_permit);
+        std::mem::take(&mut tables.bundle).give_back(joined);
+        *root = tables.into_database();
+        if let (Err(_), Some((root_before, joined_before))) = (&executed, before) {
+            *root = root_before;
+            joined.clone_from_slice(&joined_before);
+        }
         executed
     }
 
@@ -184,11 +188,12 @@ impl Executor for Exec {
         };
         let function = code.query(call.name).filter(|query| call.trusted || query.public);
         let function = function.ok_or_else(|| Error::new(ErrorCode::NotFound, format!("query {:.64}", call.name)));
-        let function = match function.and_then(|function| check(function, call).map(|()| function)) {
+        let checked = |function| check(function, call.signature, call.arguments).map(|()| function);
+        let function = match function.and_then(checked) {
             Ok(function) => function,
             Err(error) => return Executed::refused(error),
         };
-        let context = Context { caller: call.caller, session: call.session, time, hops: call.hops, random: None };
+        let context = Context::new(call, time, None);
         let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
         let work = Work { function, arguments: call.arguments, is_due: false, context, fuel_max };
         let _permit = Permit::wait();
@@ -197,14 +202,14 @@ impl Executor for Exec {
 }
 
 impl From<Attempt> for Executed {
-    /// What an attempt did, but for the rows it changed.
+    /// What an attempt did, but for what it changed.
     fn from(Attempt { outcome, fuel, host_calls, log, reads }: Attempt) -> Self {
         let (outcome, detail) = match outcome {
             Ok(answer) => (Ok(answer), None),
             Err(Ended::Refused(error, detail)) => (Err(error), detail),
             Err(Ended::Broken(error)) => (Err(error), None),
         };
-        Self { outcome, detail, fuel, host_calls, changes: Changes::default(), log, reads }
+        Self { outcome, detail, fuel, host_calls, changes: Changes::default(), log, reads, joined: Vec::new() }
     }
 }
 
@@ -233,13 +238,7 @@ impl List<'_> {
         }
         let mark = &*self.exec.ports.mark;
         mark.set(self.permit.0, Some(&Marked { call: id, deaths }));
-        let context = Context {
-            caller: call.caller,
-            session: call.session,
-            time: self.entry.time,
-            hops: call.hops,
-            random: Some(Random::new(self.entry, call.place)),
-        };
+        let context = Context::new(call, self.entry.time, Some(Random::new(self.entry, call.place)));
         let fuel_max = call.fuel_max.min(CALL_FUEL_MAX);
         let work = Work { function, arguments: call.arguments, is_due: call.cause == Cause::Due, context, fuel_max };
         // A suspect runs as it did in its trial.
@@ -247,7 +246,8 @@ impl List<'_> {
         if deaths > 0 {
             self.exec.suspects.clear(mark, &id);
         }
-        Ok(Executed { changes: self.series.tables.commit(), ..Executed::from(attempt) })
+        let tables = &mut self.series.tables;
+        Ok(Executed { changes: tables.commit(), joined: tables.bundle.commit(), ..Executed::from(attempt) })
     }
 
     /// Sends a suspect ahead.
@@ -255,14 +255,18 @@ impl List<'_> {
         if Suspects::is_poisoned(deaths) {
             return Err(Hold::Poisoned { position });
         }
-        let root = self.series.tables.root().cloned().unwrap_or_default();
+        let tables = &self.series.tables;
+        let root = tables.root().cloned().unwrap_or_default();
+        let artifact = self.code.pre.component();
+        let (entry, execution) = (self.entry, self.exec.id);
         let suspect = Suspect {
             code: self.hash,
             root: &root,
-            entry: self.entry,
+            entry,
             call,
-            execution: self.exec.id,
-            artifact: self.code.pre.component(),
+            execution,
+            artifact,
+            joined: tables.bundle.suspects(),
         };
         match self.exec.ports.trial.run(&suspect) {
             Verdict::Survived => Ok(()),
@@ -295,20 +299,20 @@ fn resolve<'a>(code: &'a Code, call: &Invocation<'_>) -> Result<&'a Function, Er
             Err(Error::new(ErrorCode::Malformed, format!("{} is no hook", function.name)))
         }
         (Cause::Due, true) => Ok(function),
-        _ => check(function, call).map(|()| function),
+        _ => check(function, call.signature, call.arguments).map(|()| function),
     }
 }
 
-/// Checks signature and arguments.
-fn check(function: &Function, call: &Invocation<'_>) -> Result<(), Error> {
-    if call.signature != Signature::ANY && call.signature != function.signature {
+/// Checks signature and arguments of a call.
+pub(crate) fn check(function: &Function, signature: Signature, arguments: &[u8]) -> Result<(), Error> {
+    if signature != Signature::ANY && signature != function.signature {
         return Err(Error::new(ErrorCode::StaleBindings, format!("{} has other types now", function.name)));
     }
     let refuse = |why: &str| Err(Error::new(ErrorCode::BadArguments, format!("{}: {why}", function.name)));
-    if call.arguments.len() > VALUE_BYTES_MAX {
+    if arguments.len() > VALUE_BYTES_MAX {
         return refuse("the arguments are larger than VALUE_BYTES_MAX");
     }
-    match function.arguments.validate(call.arguments) {
+    match function.arguments.validate(arguments) {
         Ok(0) => Ok(()),
         Ok(_) => refuse("the version of arguments is 0"),
         Err(error) => refuse(&error.to_string()),

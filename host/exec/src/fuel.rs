@@ -24,9 +24,14 @@ pub const HOOK: u64 = 1_000;
 /// A message to another mount, for a change of a row that it listens to or sent by the function itself: it is kept, settled
 /// and delivered.
 pub const MESSAGE: u64 = 10_000;
+/// A call into another mount within the transaction, beside what it does and what its module's start functions take: an
+/// instance is started for it.
+pub const JOINED: u64 = 50_000;
+/// A page of 64 KiB of the memory of that instance: it is given and cleared for this call alone.
+pub const JOINED_PAGE: u64 = 5_000;
 
 /// Every charge by name, for the execution id.
-pub(crate) const TABLE: [(&str, u64); 10] = [
+pub(crate) const TABLE: [(&str, u64); 12] = [
     ("host call", HOST_CALL),
     ("byte", BYTE),
     ("read", READ),
@@ -37,6 +42,8 @@ pub(crate) const TABLE: [(&str, u64); 10] = [
     ("log line", LOG_LINE),
     ("hook", HOOK),
     ("message", MESSAGE),
+    ("joined", JOINED),
+    ("joined page", JOINED_PAGE),
 ];
 
 /// The charge for so many bytes.

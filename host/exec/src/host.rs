@@ -1,13 +1,16 @@
 //! What an instance's store holds for the host functions: the tables, whose call it is, and what became of it.
 
 use crate::access::Access;
+use crate::bundle::Bundle;
 use crate::code::Code;
 use crate::limits::{HOOK_DEPTH_MAX, HOOKS_MAX, MEMORY_BYTES_MAX, TABLE_ELEMENTS_MAX};
 use crate::log::Log;
 use crate::random::Random;
 use isx_row::schema::{Right, RowEvent};
-use isx_row::{Code as ErrorCode, Error, Principal, SessionId, Time};
-use isx_store::{Changes, Database, Listener, Message, MessageKind, Reads, TableId, Transaction};
+use isx_row::{Code as ErrorCode, Error, MountId, Principal, SessionId, Time};
+use isx_store::{
+    Changes, Database, Invocation, Listener, Message, MessageKind, Reads, Savepoint, TableId, Transaction,
+};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +31,8 @@ pub(crate) struct Host {
     /// Host functions that the running call has called.
     pub(crate) host_calls: u64,
     pub(crate) log: Log,
+    /// Bytes of the instance's memory.
+    pub(crate) memory_bytes: usize,
     /// What the running call has read, if it is of a view.
     pub(crate) reads: Option<Reads>,
 }
@@ -40,6 +45,14 @@ pub(crate) struct Tables {
     /// Hooks of other mounts that hear of changes here.
     listeners: Vec<Listener>,
     state: State,
+    /// The mounts that calls reach into from here.
+    pub(crate) bundle: Bundle,
+}
+
+/// A place in the transactions of tables and their bundle to roll back to.
+pub(crate) struct Savepoints {
+    own: Option<Savepoint>,
+    bundle: Vec<Savepoints>,
 }
 
 /// What calls may do with the tables.
@@ -57,6 +70,8 @@ enum State {
 /// What the entry says about a call.
 #[derive(Clone)]
 pub(crate) struct Context {
+    /// Whose function runs.
+    pub(crate) mount: MountId,
     pub(crate) caller: Principal,
     pub(crate) session: Option<SessionId>,
     pub(crate) time: Time,
@@ -64,6 +79,16 @@ pub(crate) struct Context {
     pub(crate) hops: u8,
     /// None in queries.
     pub(crate) random: Option<Random>,
+    /// Whether nothing may be changed.
+    pub(crate) is_query: bool,
+}
+
+impl Context {
+    /// Of a call at this log time; without random that of a query.
+    pub(crate) fn new(call: &Invocation<'_>, time: Time, random: Option<Random>) -> Self {
+        let Invocation { mount, caller, session, hops, .. } = *call;
+        Self { mount, caller, session, time, hops, is_query: random.is_none(), random }
+    }
 }
 
 /// A hook that an event has set off and that has not run yet.
@@ -133,12 +158,13 @@ impl Tables {
         let mut transaction = root.into_transaction();
         transaction.set_time(time);
         let listeners = transaction.database().listeners();
-        Self { ids, listeners, state: State::Change(transaction) }
+        Self { ids, listeners, state: State::Change(transaction), bundle: Bundle::default() }
     }
 
     /// The tables of a version, to read.
     pub(crate) fn to_read(code: &Code, root: Database) -> Self {
-        Self { ids: ids(code, &root), listeners: Vec::new(), state: State::Read(root) }
+        let (listeners, bundle) = Default::default();
+        Self { ids: ids(code, &root), listeners, state: State::Read(root), bundle }
     }
 
     /// The root between calls, to look at.
@@ -158,11 +184,29 @@ impl Tables {
         }
     }
 
-    /// Undoes what is not committed.
+    /// Undoes what is not committed, in the bundle too.
     pub(crate) fn rollback(&mut self) {
         if let State::Change(transaction) = &mut self.state {
             transaction.rollback();
         }
+        self.bundle.rollback();
+    }
+
+    /// A place to roll back to.
+    pub(crate) fn savepoints(&self) -> Savepoints {
+        let own = match &self.state {
+            State::Change(transaction) => Some(transaction.savepoint()),
+            State::Read(_) | State::Absent => None,
+        };
+        Savepoints { own, bundle: self.bundle.savepoints() }
+    }
+
+    /// Undoes what was done since.
+    pub(crate) fn rollback_to(&mut self, savepoints: &Savepoints) {
+        if let (State::Change(transaction), Some(own)) = (&mut self.state, savepoints.own) {
+            transaction.rollback_to(own);
+        }
+        self.bundle.rollback_to(&savepoints.bundle);
     }
 
     /// The root, with what was committed.
@@ -185,13 +229,22 @@ impl Host {
         Self {
             code,
             tables: Tables::default(),
-            context: Context { caller: Principal([0; 32]), session: None, time: Time(0), hops: 0, random: None },
+            context: Context {
+                mount: MountId::default(),
+                caller: Principal([0; 32]),
+                session: None,
+                time: Time(0),
+                hops: 0,
+                random: None,
+                is_query: true,
+            },
             access: Access::default(),
             depth: 0,
             hooks: VecDeque::new(),
             hooks_left: 0,
             host_calls: 0,
             log: Log::default(),
+            memory_bytes: 0,
             reads: None,
         }
     }
@@ -248,9 +301,9 @@ impl Host {
     /// Ends a query that changes something.
     pub(crate) fn transaction(&mut self) -> Result<&mut Transaction<Database>, Stop> {
         match &mut self.tables.state {
-            State::Change(transaction) => Ok(transaction),
-            State::Read(_) => Err(Stop::new(ErrorCode::Denied, "a query changes nothing")),
             State::Absent => Err(start_function()),
+            State::Change(transaction) if !self.context.is_query => Ok(transaction),
+            State::Change(_) | State::Read(_) => Err(Stop::new(ErrorCode::Denied, "a query changes nothing")),
         }
     }
 
@@ -356,7 +409,9 @@ fn start_function() -> Stop {
 /// would let it see how much the calls before it have left in its instance.
 impl ResourceLimiter for Host {
     fn memory_growing(&mut self, _current: usize, desired: usize, declared: Option<usize>) -> wasmtime::Result<bool> {
-        within("memory", desired, ("MEMORY_BYTES_MAX", MEMORY_BYTES_MAX), declared)
+        let grows = within("memory", desired, ("MEMORY_BYTES_MAX", MEMORY_BYTES_MAX), declared)?;
+        self.memory_bytes = desired;
+        Ok(grows)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {

@@ -18,7 +18,9 @@ type Answer<T> = Result<(std::result::Result<T, Fault>,)>;
 pub(crate) fn link(linker: &mut Linker<Host>) -> Result<()> {
     link_tables(&mut linker.instance("isx:module/tables@0.1.0")?)?;
     link_context(&mut linker.instance("isx:module/context@0.1.0")?)?;
-    linker.instance("isx:module/links@0.1.0")?.func_wrap("send", send)?;
+    let mut links = linker.instance("isx:module/links@0.1.0")?;
+    links.func_wrap("send", send)?;
+    links.func_wrap("call", call)?;
     linker.instance("isx:module/log@0.1.0")?.func_wrap("write", write_log)
 }
 
@@ -187,6 +189,23 @@ fn send(mut store: Store<'_>, (path, name, arguments): (WasmStr, WasmStr, Bytes)
     let arguments = arguments.as_le_slice(&store).to_vec();
     match store.data_mut().send(&path, &name, arguments)? {
         Ok(number) => Ok((Ok(number),)),
+        Err(error) => Ok((Err(error.into()),)),
+    }
+}
+
+fn call(mut store: Store<'_>, (path, name, arguments): (WasmStr, WasmStr, Bytes)) -> Answer<Vec<u8>> {
+    enter(&mut store, fuel::JOINED + bytes(arguments.len()))?;
+    let (path, name) = (path.to_str(&store)?.into_owned(), name.to_str(&store)?.into_owned());
+    charge(&mut store, bytes(path.len() + name.len()))?;
+    let arguments = arguments.as_le_slice(&store).to_vec();
+    let left = store.get_fuel()?;
+    let reached = store.data_mut().call(&path, &name, &arguments, left)?;
+    charge(&mut store, reached.fuel)?;
+    match reached.outcome {
+        Ok(answer) => {
+            charge(&mut store, bytes(answer.len()))?;
+            Ok((Ok(answer),))
+        }
         Err(error) => Ok((Err(error.into()),)),
     }
 }

@@ -1,9 +1,11 @@
 //! One instance of a module: started, called, and how its ways to end are read.
 
 use crate::code::{CallAnswer, CallArguments, Code, Function};
+use crate::fuel::JOINED_PAGE;
 use crate::host::{Context, Fault, GuestFailure, Host, Refusal, Stop, Tables};
 use crate::limits::{ERROR_TEXT_BYTES_MAX, HOST_CALL_BYTES_MAX, START_FUEL_MAX, WASM_STACK_BYTES_MAX};
 use crate::log::cut;
+use crate::random::Random;
 use isx_row::limits::VALUE_BYTES_MAX;
 use isx_row::{Code as ErrorCode, Error};
 use isx_store::Reads;
@@ -11,12 +13,17 @@ use std::sync::Arc;
 use wasmtime::component::TypedFunc;
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
+/// Bytes of a page of WebAssembly memory.
+const PAGE_BYTES: usize = 64 * 1024;
+
 /// A started instance.
 pub(crate) struct Instance {
     store: Store<Host>,
     call: TypedFunc<CallArguments, CallAnswer>,
     /// Fuel of the calls that it has served.
     pub(crate) spent: u64,
+    /// Fuel of its start functions.
+    pub(crate) started: u64,
 }
 
 /// A call, checked and resolved.
@@ -65,7 +72,10 @@ impl Instance {
             instance.get_typed_func::<CallArguments, CallAnswer>(&mut store, &code.call)
         });
         match started {
-            Ok(call) => Ok(Self { store, call, spent: 0 }),
+            Ok(call) => {
+                let started = START_FUEL_MAX.saturating_sub(store.get_fuel().unwrap_or(0));
+                Ok(Self { store, call, spent: 0, started })
+            }
             Err(error) => Err(match broken(&error) {
                 Error { code: ErrorCode::OutOfFuel, .. } => Error::new(
                     ErrorCode::Limit,
@@ -96,6 +106,17 @@ impl Instance {
         let reads = host.reads.take().unwrap_or_default();
         *tables = std::mem::take(&mut host.tables);
         Attempt { outcome, fuel, host_calls, log, reads }
+    }
+
+    /// What is left of the random stream of its last call.
+    pub(crate) fn take_random(&mut self) -> Option<Random> {
+        self.store.data_mut().context.random.take()
+    }
+
+    /// The charge for its memory where it serves one call beneath another: giving and clearing pages takes time that no
+    /// instruction stands for.
+    pub(crate) fn memory_fuel(&self) -> u64 {
+        (self.store.data().memory_bytes / PAGE_BYTES) as u64 * JOINED_PAGE
     }
 
     fn run_with_hooks(&mut self, work: &Work<'_>) -> Result<Vec<u8>, Ended> {

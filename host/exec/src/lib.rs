@@ -56,6 +56,7 @@
 //! ```
 
 mod access;
+mod bundle;
 mod cache;
 mod code;
 mod compare;

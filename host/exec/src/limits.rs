@@ -25,6 +25,9 @@ pub const START_FUEL_MAX: u64 = 10_000_000;
 pub const HOOK_DEPTH_MAX: u8 = 8;
 /// Hooks of one call; one more ends it with `limit`.
 pub const HOOKS_MAX: usize = 4096;
+/// Modules that call one another within one transaction, beneath the first; a deeper call is answered `limit`. Each has a stack
+/// and an instance of its own.
+pub const JOINED_DEPTH_MAX: usize = 4;
 /// Bytes that a guest may give the host at once, in an argument or an answer; more ends the call with `trap`.
 pub const HOST_CALL_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of random that a guest may ask for at once; more is answered `limit`.
@@ -42,6 +45,8 @@ pub const LOG_BYTES_MAX: usize = 64 * 1024;
 pub const LOG_LINES_MAX: usize = 256;
 /// Instances alive at once in one process; who needs one more waits until another ends.
 pub const INSTANCES_MAX: u32 = 64;
+/// Lists of calls that reach into other mounts, at once; further ones wait. Bounds the instances beneath others.
+pub const JOINED_LISTS_MAX: usize = 4;
 /// Calls named in a mark: those being applied, and as many suspects that have not come up again yet. Suspects beyond are
 /// remembered until the process ends.
 pub const MARKS_MAX: usize = 2 * INSTANCES_MAX as usize;
@@ -57,11 +62,14 @@ pub const TWIN_COMPONENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const COMPARED_LIST_COUNT_MAX: usize = 256;
 /// Stack of the thread that compiles.
 pub const COMPILE_STACK_BYTES: usize = 16 * 1024 * 1024;
-/// Stack that a thread needs to run [`Executor`](isx_store::Executor): the guest's, and for the host beneath and within
-/// it; hooks run after the function that set them off, so that they do not add to it. On less the process may die.
-pub const THREAD_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// Stack that a thread needs to run [`Executor`](isx_store::Executor): that of every guest one beneath the other, and for the
+/// host beneath and within them; hooks run after the function that set them off, so that they do not add to it. On less the
+/// process may die.
+pub const THREAD_STACK_BYTES: usize = 6 * 1024 * 1024;
+/// Instances that the engine has room for: permitted ones, and those that are beneath them.
+pub(crate) const POOL_INSTANCES: u32 = INSTANCES_MAX + (JOINED_LISTS_MAX * JOINED_DEPTH_MAX) as u32;
 
-const _: () = assert!(THREAD_STACK_BYTES >= WASM_STACK_BYTES_MAX + 1024 * 1024);
+const _: () = assert!(THREAD_STACK_BYTES >= (1 + JOINED_DEPTH_MAX) * (WASM_STACK_BYTES_MAX + 512 * 1024) + 512 * 1024);
 const _: () = assert!(HOST_CALL_BYTES_MAX >= 2 * VALUE_BYTES_MAX + KEY_BYTES_MAX);
 const _: () = assert!(CALL_FUEL_DEFAULT <= CALL_FUEL_MAX);
 const _: () = assert!(TWIN_COMPONENT_BYTES_MAX <= COMPONENT_BYTES_MAX);

@@ -6,7 +6,7 @@
 //! executor answers [`Hold::Poisoned`](isx_store::Hold) from then on.
 
 use crate::limits::{INSTANCES_MAX, MARKS_MAX};
-use isx_row::ContentHash;
+use isx_row::{ContentHash, MountId};
 use isx_store::{Database, EntryContext, ExecutionId, Invocation};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,7 +78,7 @@ pub trait Trial: Send + Sync + 'static {
 }
 
 /// A call that was being applied when a process died.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Suspect<'a> {
     /// The module.
     pub code: &'a ContentHash,
@@ -89,6 +89,28 @@ pub struct Suspect<'a> {
     /// The call.
     pub call: &'a Invocation<'a>,
     pub(crate) execution: ExecutionId,
+    pub(crate) artifact: &'a wasmtime::component::Component,
+    pub(crate) joined: Vec<JoinedSuspect<'a>>,
+}
+
+impl Suspect<'_> {
+    /// Bytes of the tables that its trial needs, those too of mounts that it may reach into.
+    pub fn table_bytes(&self) -> u64 {
+        let joined = self.joined.iter().map(|joined| joined.root.usage().bytes);
+        joined.fold(self.root.usage().bytes, u64::saturating_add)
+    }
+
+    /// Mounts whose code and tables its trial needs.
+    pub fn mounts_count(&self) -> usize {
+        1 + self.joined.len()
+    }
+}
+
+/// Another mount that a suspect may reach into.
+#[derive(Clone)]
+pub(crate) struct JoinedSuspect<'a> {
+    pub(crate) mount: MountId,
+    pub(crate) root: Database,
     pub(crate) artifact: &'a wasmtime::component::Component,
 }
 

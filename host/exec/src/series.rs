@@ -63,6 +63,7 @@ impl Series {
     }
 
     fn attempt(&mut self, instance: &mut Instance, work: &Work<'_>, fuel_max: u64) -> Attempt {
+        self.tables.bundle.begin(work.context.mount);
         let attempt = instance.run(&mut self.tables, work, fuel_max);
         if attempt.outcome.is_err() {
             self.tables.rollback();

@@ -1,22 +1,24 @@
 //! A suspect on its way to another process: what its trial needs, as bytes.
 //!
-//! The stream: `ISXT`, version (u16, 1), execution id (32), then blocks, each its length (u32) and bytes: the compiled
-//! code and its BLAKE3 (32), the manifest of the tables, their chunks in the manifest's order, the call. The call: log
-//! time (i64), entry seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 hook, 2 due), hops (u8), session
-//! (u8, and 16 if 1), signature (16), then its name and its arguments as blocks. Numbers are little-endian. Both ends are
+//! The stream: `ISXT`, version (u16, 2), execution id (32), how many other mounts the call may reach into (u8), the call's
+//! mount and those, then the call as a block, which is its length (u32) and bytes. A mount: its id (16), as blocks the compiled
+//! code and its BLAKE3 (32), the manifest of the tables and their chunks in the manifest's order. The call: log time (i64), entry
+//! seed (32), place (u64), fuel (u64), caller (32), trusted (u8), cause (u8: 0 call, 1 hook, 2 due), hops (u8), session (u8, and
+//! 16 if 1), signature (16), then its name and its arguments as blocks. Numbers are little-endian. Both ends are
 //! one build, so the version only tells a stranger from a friend.
 
 use crate::exec::{Exec, Ports};
 use crate::limits::ARTIFACT_BYTES_MAX;
-use crate::poison::Suspect;
+use crate::poison::{JoinedSuspect, Suspect};
 use isx_row::limits::{NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use isx_row::{Code, ContentHash, Error, MountId, Principal, SessionId, Signature, Time};
 use isx_store::limits::{CHUNK_BYTES_MAX, MANIFEST_BYTES_MAX};
-use isx_store::{Cause, EntryContext, Executor, Invocation, Manifest, Restore};
+use isx_store::{Cause, Database, EntryContext, Executor, Invocation, Joined, Manifest, Restore};
 use std::io::{self, Read, Write};
+use wasmtime::component::Component;
 
 const MAGIC: &[u8; 4] = b"ISXT";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HASH_BYTES: usize = 32;
 
 impl Suspect<'_> {
@@ -25,19 +27,13 @@ impl Suspect<'_> {
     /// # Errors
     /// Of `to`; `InvalidData` when the tables are too many for a manifest.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
-        let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-        let mut artifact = self.artifact.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
-        let check = blake3::hash(&artifact);
-        artifact.extend_from_slice(check.as_bytes());
         to.write_all(MAGIC)?;
         to.write_all(&VERSION.to_le_bytes())?;
         to.write_all(&self.execution.0)?;
-        put_block(to, &artifact)?;
-        drop(artifact);
-        // Cut twice rather than kept: the manifest comes first, and a copy of the tables may not fit beside them.
-        put_block(to, &self.root.snapshot().manifest().encode().map_err(invalid)?)?;
-        for chunk in self.root.snapshot() {
-            put_block(to, &chunk.bytes)?;
+        to.write_all(&[u8::try_from(self.joined.len()).unwrap_or(u8::MAX)])?;
+        put_mount(to, &self.call.mount, self.artifact, self.root)?;
+        for JoinedSuspect { mount, root, artifact } in self.joined.iter().take(u8::MAX.into()) {
+            put_mount(to, mount, artifact, root)?;
         }
         put_block(to, &self.call_bytes())
     }
@@ -84,19 +80,9 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
     if reader.array()? != exec.execution_id().0 {
         return Err(malformed("it ran under another execution id"));
     }
-    let mut artifact = reader.block(ARTIFACT_BYTES_MAX + HASH_BYTES)?;
-    let at = artifact.len().checked_sub(HASH_BYTES).ok_or_else(|| malformed("the code is cut short"))?;
-    let check = artifact.split_off(at);
-    if check != blake3::hash(&artifact).as_bytes() {
-        return Err(malformed("the code is damaged"));
-    }
-    let manifest = Manifest::decode(&reader.block(MANIFEST_BYTES_MAX)?)?;
-    let schema = manifest.schema().clone();
-    let mut restore = Restore::new(manifest);
-    while restore.expected().is_some() {
-        restore.put(&reader.block(CHUNK_BYTES_MAX)?)?;
-    }
-    let mut root = restore.finish()?;
+    let [count] = reader.array()?;
+    let Joined { mount, code, mut root, .. } = reader.mount(&exec)?;
+    let mut joined = (0..count).map(|_| reader.mount(&exec)).collect::<Result<Vec<_>, _>>()?;
     let call = reader.block(VALUE_BYTES_MAX + NAME_BYTES_MAX + 256)?;
     let mut call = Reader(&mut call.as_slice());
     let entry = EntryContext { time: Time(i64::from_le_bytes(call.array()?)), seed: call.array()? };
@@ -108,7 +94,7 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
     let name = String::from_utf8(call.block(NAME_BYTES_MAX)?).map_err(|_| malformed("a name is not UTF-8"))?;
     let arguments = call.block(VALUE_BYTES_MAX)?;
     let call = Invocation {
-        mount: MountId::default(),
+        mount,
         cause: match cause {
             0 => Cause::Call,
             1 => Cause::Hook,
@@ -125,16 +111,30 @@ pub fn try_suspect(from: &mut dyn Read, begin: impl FnOnce()) -> Result<(), Erro
         place,
         fuel_max,
     };
-    let code = ContentHash::of(&artifact);
-    exec.adopt(code, schema, &artifact)?;
     begin();
-    exec.execute(&code, &mut root, &entry, &[call])
+    exec.execute_joined(&code, &mut root, &entry, &[call], &mut joined)
         .map(drop)
         .map_err(|hold| Error::new(Code::Fatal, format!("the suspect was held: {hold:?}")))
 }
 
 fn malformed(what: &str) -> Error {
     Error::new(Code::Malformed, format!("suspect: {what}"))
+}
+
+fn put_mount(to: &mut dyn Write, mount: &MountId, artifact: &Component, root: &Database) -> io::Result<()> {
+    let invalid = |error: Error| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    to.write_all(&mount.0)?;
+    let mut artifact = artifact.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    let check = blake3::hash(&artifact);
+    artifact.extend_from_slice(check.as_bytes());
+    put_block(to, &artifact)?;
+    drop(artifact);
+    // Cut twice rather than kept: the manifest comes first, and a copy of the tables may not fit beside them.
+    put_block(to, &root.snapshot().manifest().encode().map_err(invalid)?)?;
+    for chunk in root.snapshot() {
+        put_block(to, &chunk.bytes)?;
+    }
+    Ok(())
 }
 
 fn put_block(to: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
@@ -150,6 +150,27 @@ impl Reader<'_> {
         let mut bytes = [0; N];
         self.0.read_exact(&mut bytes).map_err(|_| malformed("it is cut short"))?;
         Ok(bytes)
+    }
+
+    /// Reads a mount, and has its code run here.
+    fn mount(&mut self, exec: &Exec) -> Result<Joined, Error> {
+        let mount = MountId(self.array()?);
+        let mut artifact = self.block(ARTIFACT_BYTES_MAX + HASH_BYTES)?;
+        let at = artifact.len().checked_sub(HASH_BYTES).ok_or_else(|| malformed("the code is cut short"))?;
+        let check = artifact.split_off(at);
+        if check != blake3::hash(&artifact).as_bytes() {
+            return Err(malformed("the code is damaged"));
+        }
+        let manifest = Manifest::decode(&self.block(MANIFEST_BYTES_MAX)?)?;
+        let schema = manifest.schema().clone();
+        let mut restore = Restore::new(manifest);
+        while restore.expected().is_some() {
+            restore.put(&self.block(CHUNK_BYTES_MAX)?)?;
+        }
+        let root = restore.finish()?;
+        let code = ContentHash::of(&artifact);
+        exec.adopt(code, schema, &artifact)?;
+        Ok(Joined { mount, code, root })
     }
 
     fn block(&mut self, bytes_max: usize) -> Result<Vec<u8>, Error> {

@@ -1,7 +1,7 @@
 //! The seam between the replicated machine and whatever runs module code.
 
 use crate::{Changes, Database, Reads};
-use isx_row::{ContentHash, Error, MountId, Principal, Revision, SessionId, Signature, Time};
+use isx_row::{Code, ContentHash, Error, MountId, Principal, Revision, SessionId, Signature, Time};
 
 /// What decides whether two executors end in the same state: engine, its configuration, compile target with named
 /// features, fuel table, codecs.
@@ -32,7 +32,7 @@ pub enum Cause {
 /// One call of a reducer or query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation<'a> {
-    /// Whose function it is: for accounts, no outcome depends on it.
+    /// Whose function it is: for accounts, and the caller of what it calls in other mounts.
     pub mount: MountId,
     /// Why it runs.
     pub cause: Cause,
@@ -56,6 +56,39 @@ pub struct Invocation<'a> {
     pub fuel_max: u64,
 }
 
+/// Another mount that calls reach into, within their own transaction: of the bundle of the mount that they are of.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The mount.
+    pub mount: MountId,
+    /// Its code.
+    pub code: ContentHash,
+    /// Its tables.
+    pub root: Database,
+}
+
+impl Joined {
+    /// Why a mount that is linked at a path is not to be called.
+    pub fn gone(path: &str) -> Error {
+        let text = format!(
+            "{path} was removed, or is not reached from here: hooks on `init`, `upgrade` and moved rows call no other module, \
+             native tests have none"
+        );
+        Error::new(Code::Gone, text)
+    }
+}
+
+/// What a call did in another mount.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinedChanges {
+    /// The mount.
+    pub mount: MountId,
+    /// The rows it changed there; empty after an error.
+    pub changes: Changes,
+    /// Lines that were logged there, as [`Executed::log`].
+    pub log: Vec<(u8, String)>,
+}
+
 /// What a call did.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Executed {
@@ -74,13 +107,15 @@ pub struct Executed {
     pub log: Vec<(u8, String)>,
     /// Of a view: what it read, which is all that its rows depend on beside the module, the arguments and the caller.
     pub reads: Reads,
+    /// What it did in other mounts of the bundle; those where it did nothing are left out.
+    pub joined: Vec<JoinedChanges>,
 }
 
 impl Executed {
     /// What a call did that was ended before it began.
     pub fn refused(error: Error) -> Self {
-        let (changes, log, reads) = Default::default();
-        Self { outcome: Err(error), detail: None, fuel: 0, host_calls: 0, changes, log, reads }
+        let (changes, log, reads, joined) = Default::default();
+        Self { outcome: Err(error), detail: None, fuel: 0, host_calls: 0, changes, log, reads, joined }
     }
 }
 
@@ -110,17 +145,33 @@ pub trait Executor: Send + Sync + 'static {
     /// Whether the code is here, compiled.
     fn has(&self, code: &ContentHash) -> bool;
 
-    /// Executes calls in order, each one transaction on `root`: committed with its outcome, or rolled back.
+    /// Executes calls in order, each one transaction on `root` and on the roots of `joined`, which its functions may call
+    /// into: committed with its outcome, or rolled back.
     ///
     /// # Errors
-    /// [`Hold`] when the replica must wait; `root` is unchanged then.
+    /// [`Hold`] when the replica must wait; the roots are unchanged then.
+    fn execute_joined(
+        &self,
+        code: &ContentHash,
+        root: &mut Database,
+        entry: &EntryContext,
+        calls: &[Invocation<'_>],
+        joined: &mut [Joined],
+    ) -> Result<Vec<Executed>, Hold>;
+
+    /// [`Executor::execute_joined`] of calls that reach into no other mount.
+    ///
+    /// # Errors
+    /// As that.
     fn execute(
         &self,
         code: &ContentHash,
         root: &mut Database,
         entry: &EntryContext,
         calls: &[Invocation<'_>],
-    ) -> Result<Vec<Executed>, Hold>;
+    ) -> Result<Vec<Executed>, Hold> {
+        self.execute_joined(code, root, entry, calls, &mut [])
+    }
 
     /// Runs a query on a version; gives its failure, or `busy` when the code is not here, as the outcome. `at` is the
     /// version's log time, which views are refused; random is refused to all.

@@ -81,7 +81,7 @@ mod upgrade;
 
 pub use changes::{Change, Changes};
 pub use database::{Database, Limits, Usage};
-pub use executor::{Cause, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation};
+pub use executor::{Cause, EntryContext, Executed, ExecutionId, Executor, Hold, Invocation, Joined, JoinedChanges};
 pub use manifest::{ChunkRecord, Manifest};
 pub use packed::{Key, Row};
 pub use plan::{IndexId, TableId};

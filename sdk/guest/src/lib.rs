@@ -176,6 +176,39 @@ pub use isx_macros::reducer;
 /// there before, as a call of this mount and not of who called it. At most 16 messages lead to one another.
 pub use isx_macros::send;
 
+/// Declares another module and the functions of it that this one calls within its own transactions, under the path where it is
+/// mounted. Which mount that is, is settled when this module is published; the other has to be there by then, and to fit. The
+/// two are of one bundle from then on: placed, moved and backed up together.
+///
+/// ```
+/// # isx::module!();
+/// #[isx::together("/self/bank")]
+/// trait Bank {
+///     fn pay(to: String, amount: u64) -> u64;
+/// }
+///
+/// #[isx::table]
+/// pub struct Order {
+///     #[primary_key(auto_inc)]
+///     pub id: u64,
+///     pub thing: String,
+/// }
+///
+/// #[isx::reducer(public)]
+/// fn order(ctx: &isx::ReducerContext, thing: String, price: u64) -> isx::Result<u64> {
+///     let order = ctx.db.order().insert(Order { id: 0, thing })?;
+///     Bank::pay(ctx, "shop".into(), price)?; // refused, there is no order either
+///     Ok(order.id)
+/// }
+/// ```
+///
+/// The function runs at once, as a call of this mount and not of who called it, with the hooks it sets off, on this call's fuel.
+/// What it did is kept when the outermost call commits. When it fails, what it did is undone, its caller gets the error and may
+/// go on. A module that waits for what this call answers can not be called (`cycle`); calls are at most 4 modules deep. Calls of
+/// this module wait while rows of one that it reaches into move to a new version of that. Queries are called as reducers are; hooks on `init`, `upgrade` and moved rows call none. What need not happen in the same transaction
+/// is better sent: see [`macro@send`].
+pub use isx_macros::together;
+
 /// Makes a function a query: it reads and changes nothing.
 ///
 /// As [`macro@reducer`], with `ctx: &QueryContext`, `public` and `reads(…)`.

@@ -29,7 +29,7 @@ pub mod rt {
     pub use super::bindings::{self, Failure as Refused, Guest, export_module as export};
     pub use super::call::{Function, Outcome, Returned, argument, arguments, call, end};
     pub use super::failure::{BecomesOwn, typed_failure};
-    pub use super::links::send;
+    pub use super::links::{joined, send};
     pub use super::literal;
     #[cfg(not(target_family = "wasm"))]
     pub use super::port::{Port, within};

@@ -207,8 +207,18 @@ record! {
         pub changes_count: u64,
         /// Messages that it would send to other mounts.
         pub messages_count: u64,
+        /// Other mounts that it would call into and change.
+        pub joined: Vec<JoinedRun>,
         /// What it would log, at most a page of it.
         pub log: Vec<String>,
+    }
+
+    /// What a call would do in another mount.
+    pub struct JoinedRun {
+        /// The path under which the module knows it, or the mount's number where only one that it calls does.
+        pub path: String,
+        /// How many rows it would change.
+        pub changes_count: u64,
     }
 
     /// Rows of a table, in key order, of one revision.

@@ -55,7 +55,7 @@ fn the_interfaces_change_only_on_purpose() {
           call describe(schema_offset) 679dc1547e96bd559610b4c96f032525
           call rows(table, after, limit) e14be0c7377593c47f285e1029830bcf
           stream log(after) 36ed69b53258910944caa5b939a6b209
-          call dry_run(reducer, arguments, conditions) 0cb74c9dfa72c888b54731b85fa7a7a0
+          call dry_run(reducer, arguments, conditions) 004c46a6e6ccb8a11eec5d909dc0478f
           call usage() 1418ef07e7f6fd16ac69bdd0b7774dc0
           call upgrade(code, back) 0c7fec84eb23e97c08c2410d98e2ce2e
           stream migration(code) 9a2633d009deb93136c8ee66aef0ab9e

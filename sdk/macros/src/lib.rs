@@ -21,6 +21,7 @@ mod typed;
 
 use function::Kind;
 use proc_macro::TokenStream;
+use send::When;
 
 /// Declares the module: name and version from its `Cargo.toml`, `public` or private. Once, at the root of the crate.
 #[proc_macro]
@@ -67,7 +68,13 @@ pub fn view(settings: TokenStream, item: TokenStream) -> TokenStream {
 /// Declares the reducers of another module that this one sends calls of.
 #[proc_macro_attribute]
 pub fn send(path: TokenStream, item: TokenStream) -> TokenStream {
-    finish(send::expand(path.into(), item.into()))
+    finish(send::expand(When::Send, path.into(), item.into()))
+}
+
+/// Declares the functions of another module that this one calls within its own transactions.
+#[proc_macro_attribute]
+pub fn together(path: TokenStream, item: TokenStream) -> TokenStream {
+    finish(send::expand(When::Together, path.into(), item.into()))
 }
 
 /// Makes a struct or an enum a type that columns, arguments and answers may have.

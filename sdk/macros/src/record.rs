@@ -2,7 +2,7 @@
 
 use crate::default;
 use crate::function::{Argument, Kind};
-use crate::send::Sent;
+use crate::send::{Sent, When};
 use crate::table::{Fill, Table};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
@@ -123,9 +123,9 @@ pub fn function(function: Function<'_>) -> TokenStream {
     })
 }
 
-/// The record of another module that is sent to.
-pub fn link(path: &syn::LitStr, sent: &[Sent]) -> TokenStream {
-    let sends = sent.iter().map(|Sent { name, arguments, answer }| {
+/// The record of another module that is called.
+pub fn link(when: When, path: &syn::LitStr, sent: &[Sent]) -> TokenStream {
+    let functions = sent.iter().map(|Sent { name, arguments, answer }| {
         let arguments = arguments.iter().map(|argument| {
             let (name, ty) = (&argument.name, &argument.ty);
             quote!(::isx::__rt::FieldDesc { name: #name, ty: <#ty as ::isx::Typed>::DESC })
@@ -136,7 +136,12 @@ pub fn link(path: &syn::LitStr, sent: &[Sent]) -> TokenStream {
             answer: <#answer as ::isx::Typed>::DESC,
         })
     });
-    section(quote!(Link(::isx::__rt::record::LinkDesc { path: #path, sends: &[#(#sends),*] })))
+    let functions = quote!(&[#(#functions),*]);
+    let (sends, joins) = match when {
+        When::Send => (functions, quote!(&[])),
+        When::Together => (quote!(&[]), functions),
+    };
+    section(quote!(Link(::isx::__rt::record::LinkDesc { path: #path, sends: #sends, joins: #joins })))
 }
 
 /// A static in the custom section. On the host, where there is no such section, it is registered for tests.

@@ -1,4 +1,5 @@
-//! `#[isx::send]`: declares the reducers of another module that this one sends calls of.
+//! `#[isx::send]` and `#[isx::together]`: declare the functions of another module that this one sends calls of, or calls within
+//! its own transactions.
 
 use crate::attributes::name_of;
 use crate::function::{Argument, check_plain, refuse_borrowed};
@@ -8,7 +9,7 @@ use quote::{format_ident, quote};
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemTrait, LitStr, Pat, Result, ReturnType, TraitItem, TraitItemFn, Type};
 
-/// A reducer of the other module.
+/// A function of the other module.
 pub struct Sent {
     /// Its name.
     pub name: String,
@@ -18,9 +19,29 @@ pub struct Sent {
     pub answer: TokenStream,
 }
 
-/// Expands `#[isx::send("/path")]` on `item`.
-pub fn expand(path: TokenStream, item: TokenStream) -> Result<TokenStream> {
-    let usage = "write `#[isx::send(\"/self/hello\")] trait Hello { fn greet(name: String) -> u64; }`";
+/// When what is called happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// After the transaction that sends it.
+    Send,
+    /// Within the transaction.
+    Together,
+}
+
+impl When {
+    fn usage(self) -> &'static str {
+        match self {
+            Self::Send => "write `#[isx::send(\"/self/hello\")] trait Hello { fn greet(name: String) -> u64; }`",
+            Self::Together => {
+                "write `#[isx::together(\"/self/bank\")] trait Bank { fn pay(to: String, amount: u64) -> u64; }`"
+            }
+        }
+    }
+}
+
+/// Expands `#[isx::send("/path")]` or `#[isx::together("/path")]` on `item`.
+pub fn expand(when: When, path: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let usage = when.usage();
     let path: LitStr = syn::parse2(path.clone()).map_err(|_| Error::new(path.span(), usage))?;
     check_path(&path, &path.value())?;
     let item: ItemTrait = syn::parse2(item).map_err(|error| Error::new(error.span(), usage))?;
@@ -34,16 +55,16 @@ pub fn expand(path: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let mut methods = Vec::new();
     for function in &item.items {
         let TraitItem::Fn(function) = function else {
-            return Err(Error::new(function.span(), "a module has reducers here and nothing else"));
+            return Err(Error::new(function.span(), "a module has functions here and nothing else"));
         };
-        let one = read(function)?;
-        methods.push(method(&path, function, &one));
+        let one = read(when, function)?;
+        methods.push(method(when, &path, function, &one));
         sent.push(one);
     }
     if sent.is_empty() {
-        return Err(Error::new(item.ident.span(), "name the reducers that are sent to"));
+        return Err(Error::new(item.ident.span(), "name the functions that are called"));
     }
-    let section = record::link(&path, &sent);
+    let section = record::link(when, &path, &sent);
     let (attributes, visibility, ident) = (&item.attrs, &item.vis, &item.ident);
     Ok(quote! {
         #(#attributes)*
@@ -68,15 +89,15 @@ pub fn check_path(place: &LitStr, path: &str) -> Result<()> {
     Ok(())
 }
 
-fn read(function: &TraitItemFn) -> Result<Sent> {
-    check_plain("reducer that is sent to", &function.sig)?;
+fn read(when: When, function: &TraitItemFn) -> Result<Sent> {
+    check_plain("function of another module", &function.sig)?;
     if let Some(body) = &function.default {
         return Err(Error::new(body.span(), "the other module has the body; write `;`"));
     }
     let mut arguments = Vec::new();
     for input in &function.sig.inputs {
         let FnArg::Typed(typed) = input else {
-            return Err(Error::new(input.span(), "name the reducer's own arguments, without `self` and `ctx`"));
+            return Err(Error::new(input.span(), "name the function's own arguments, without `self` and `ctx`"));
         };
         let Pat::Ident(pattern) = &*typed.pat else {
             return Err(Error::new(typed.pat.span(), "callers know an argument by its name: give it one"));
@@ -88,10 +109,13 @@ fn read(function: &TraitItemFn) -> Result<Sent> {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => match &**ty {
             Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Result") => {
-                return Err(Error::new(
-                    ty.span(),
-                    "name what the reducer answers; what it refuses comes with the reply",
-                ));
+                let refused = match when {
+                    When::Send => "name what the reducer answers; what it refuses comes with the reply",
+                    When::Together => {
+                        "name what the function answers; what it refuses is an `isx::Error` for its caller"
+                    }
+                };
+                return Err(Error::new(ty.span(), refused));
             }
             ty => {
                 refuse_borrowed(ty)?;
@@ -102,21 +126,37 @@ fn read(function: &TraitItemFn) -> Result<Sent> {
     Ok(Sent { name: name_of(&function.sig.ident)?, arguments, answer })
 }
 
-fn method(path: &LitStr, function: &TraitItemFn, sent: &Sent) -> TokenStream {
-    let (attributes, ident, reducer) = (&function.attrs, &function.sig.ident, &sent.name);
+fn method(when: When, path: &LitStr, function: &TraitItemFn, sent: &Sent) -> TokenStream {
+    let (attributes, ident, name) = (&function.attrs, &function.sig.ident, &sent.name);
     let names: Vec<_> = (0..sent.arguments.len()).map(|position| format_ident!("argument_{position}")).collect();
     let types = sent.arguments.iter().map(|argument| &argument.ty);
-    let documentation = format!(
-        "Sends a call of `{reducer}` to {}: it leaves when this call commits, arrives once and in order, and gives the number \
-         under which the hook on its reply hears of it.\n\n# Errors\n`limit` when too much waits to be delivered, `not_found` \
-         when the link was not made.",
-        path.value()
-    );
+    let (documentation, returns, call) = match when {
+        When::Send => (
+            format!(
+                "Sends a call of `{name}` to {}: it leaves when this call commits, arrives once and in order, and gives the \
+                 number under which the hook on its reply hears of it.\n\n# Errors\n`limit` when too much waits to be \
+                 delivered, `not_found` when the link was not made.",
+                path.value()
+            ),
+            quote!(u64),
+            quote!(send),
+        ),
+        When::Together => (
+            format!(
+                "Calls `{name}` of {} within this transaction: what it does there is kept if this call commits.\n\n# \
+                 Errors\nWhat it refuses, its own error as its text with code `application`; nothing is changed there then. \
+                 `cycle` when it waits for what this call answers, `gone` when it was removed.",
+                path.value()
+            ),
+            sent.answer.clone(),
+            quote!(joined),
+        ),
+    };
     quote! {
         #(#attributes)*
         #[doc = #documentation]
         #[allow(clippy::too_many_arguments, reason = "as many as the reducer has")]
-        pub fn #ident(_: &::isx::ReducerContext #(, #names: #types)*) -> ::core::result::Result<u64, ::isx::Error> {
+        pub fn #ident(_: &::isx::ReducerContext #(, #names: #types)*) -> ::core::result::Result<#returns, ::isx::Error> {
             #[allow(unused_mut, reason = "there may be no arguments")]
             let mut bytes = ::std::vec![0, 0];
             {
@@ -125,7 +165,7 @@ fn method(path: &LitStr, function: &TraitItemFn, sent: &Sent) -> TokenStream {
                 #(record.slot(&#names);)*
                 #(record.tail(&#names);)*
             }
-            ::isx::__rt::send(#path, #reducer, &bytes)
+            ::isx::__rt::#call(#path, #name, &bytes)
         }
     }
 }
@@ -135,7 +175,7 @@ mod tests {
     use super::*;
 
     fn check(path: TokenStream, item: TokenStream, expected: &str) {
-        match (expand(path, item), expected) {
+        match (expand(When::Send, path, item), expected) {
             (Ok(_), "") => {}
             (Ok(_), expected) => panic!("allowed; expected {expected:?}"),
             (Err(error), "") => panic!("{error}"),
@@ -176,7 +216,7 @@ mod tests {
             )),
             "\"/self/hello\"",
         );
-        check(path(), hello(quote!()), "name the reducers");
+        check(path(), hello(quote!()), "name the functions");
         check(
             path(),
             quote!(
@@ -241,6 +281,34 @@ mod tests {
                 fn Greet();
             )),
             "spelled with a to z",
+        );
+    }
+
+    #[test]
+    fn what_is_called_within_a_transaction_is_declared_alike() {
+        let declared = quote!(
+            trait Bank {
+                fn pay(to: String, amount: u64) -> u64;
+            }
+        );
+        let expanded = expand(When::Together, quote!("/self/bank"), declared).expect("allowed").to_string();
+        assert!(expanded.contains("joins") && expanded.contains("joined"), "{expanded}");
+        let refused =
+            |path: TokenStream, item: TokenStream| expand(When::Together, path, item).expect_err("refused").to_string();
+        let result = quote!(
+            trait Bank {
+                fn pay() -> Result<u64, Error>;
+            }
+        );
+        assert!(refused(quote!("/self/bank"), result).contains("is an `isx::Error`"));
+        assert!(
+            refused(
+                quote!(),
+                quote!(
+                    struct Bank;
+                )
+            )
+            .contains("write `#[isx::together")
         );
     }
 }

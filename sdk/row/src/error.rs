@@ -123,6 +123,8 @@ codes! {
     TooOld = 19, "too_old", Refused, "ask for the oldest kept, which the text names; `isx start --history` keeps more";
     /// A command, a file of this user, or this machine is not as it has to be.
     Usage = 20, "usage", Refused, "the text names it; `isx help VERB` has examples, `isx doctor` looks at the machine";
+    /// Modules that call each other within one transaction came back to one that was waiting for its answer.
+    Cycle = 21, "cycle", Refused, "break the circle: `send` what need not happen in the same transaction";
     /// The object behind the reference is gone.
     Gone = 32, "gone", Broken, "walk to it again";
     /// The connection broke.

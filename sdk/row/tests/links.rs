@@ -47,7 +47,11 @@ fn linked() -> Schema {
             hook("forgotten", vec![number.clone(), reply(Type::UNIT)], replied("forget")),
             hook("greeted", vec![number, reply(Type::U64)], replied("greet")),
         ],
-        links: vec![Link { path: OTHER.into(), sends: vec![sent("forget", Type::UNIT), sent("greet", Type::U64)] }],
+        links: vec![Link {
+            path: OTHER.into(),
+            sends: vec![sent("forget", Type::UNIT), sent("greet", Type::U64)],
+            joins: vec![sent("count", Type::U64), sent("greet", Type::U64)],
+        }],
         ..Schema::default()
     }
 }
@@ -132,6 +136,12 @@ fn records_lift_and_hooks_alone_make_links() {
             arguments: &[FieldDesc { name: "name", ty: <String as Typed>::DESC }],
             answer: <u64 as Typed>::DESC,
         }],
+        joins: &[],
+    });
+    const JOIN: RecordDesc = RecordDesc::Link(LinkDesc {
+        path: OTHER,
+        sends: &[],
+        joins: &[SentDesc { name: "count", arguments: &[], answer: <u64 as Typed>::DESC }],
     });
     const GONE: RecordDesc = RecordDesc::Reducer(ReducerDesc {
         name: "gone",
@@ -148,12 +158,15 @@ fn records_lift_and_hooks_alone_make_links() {
     let section = [
         &record::bytes::<{ record::len(&GONE) }>(&GONE)[..],
         &record::bytes::<{ record::len(&LINK) }>(&LINK),
+        &record::bytes::<{ record::len(&JOIN) }>(&JOIN),
         &record::bytes::<{ record::len(&MODULE) }>(&MODULE),
     ]
     .concat();
     let schema = Schema::lift(&section).unwrap();
-    assert_eq!(schema.links[0], Link { path: OTHER.into(), sends: vec![linked().links[0].sends[1].clone()] });
-    assert_eq!(schema.links[1], Link { path: "/self/third".into(), sends: vec![] });
+    let count = Sent { name: "count".into(), arguments: vec![], answer: Type::U64 };
+    let sends = vec![linked().links[0].sends[1].clone()];
+    assert_eq!(schema.links[0], Link { path: OTHER.into(), sends, joins: vec![count] });
+    assert_eq!(schema.links[1], Link { path: "/self/third".into(), sends: vec![], joins: vec![] });
     assert_eq!(
         schema.listens("/self/third").map(|(table, event, hook, _)| (table, event, hook)).collect::<Vec<_>>(),
         [("thing", RowEvent::Delete, "gone")]

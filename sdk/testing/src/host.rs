@@ -11,7 +11,7 @@ use isx::__rt::bindings::isx::module::tables::{Bound, Chunk, Direction, Fault, R
 use isx_row::codec::Layout;
 use isx_row::schema::{Hook, Right, RowEvent, Schema, hook_arguments};
 use isx_row::{Code, Error, Principal, SessionId, Time};
-use isx_store::{Database, IndexId, Message, MessageKind, Position, Row, Scan, TableId, Transaction};
+use isx_store::{Database, IndexId, Joined, Message, MessageKind, Position, Row, Scan, TableId, Transaction};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops;
@@ -287,6 +287,16 @@ impl Port for Host {
             hops: 1,
         };
         call.tables.send(&link.mount, &message).map_err(fault)
+    }
+
+    fn call(&self, path: &str, function: &str, _: &[u8]) -> Result<Vec<u8>, Fault> {
+        match self.schema.link(path).and_then(|link| link.joined(function)) {
+            Some(_) => Err(fault(Joined::gone(path))),
+            None => refuse(
+                Code::NotFound,
+                format!("the module does not declare that it calls {function:.64} of {path:.255}"),
+            ),
+        }
     }
 
     fn write(&self, level: Level, text: &str) {

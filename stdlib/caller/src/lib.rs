@@ -1,9 +1,9 @@
 //! Sends calls to `hello`, hears what became of them, and counts every greeting there, whoever made it.
 //!
 //! Both modules are transactions of their own: a greeting is there before it is heard of. Each is heard of once and in
-//! order, through restarts too.
+//! order, through restarts too. What has to happen in one transaction is called [`HelloNow`].
 
-use isx::{Error, QueryContext, ReducerContext, Reply};
+use isx::{Error, QueryContext, ReducerContext, Reply, Time};
 
 isx::module!(public);
 
@@ -12,6 +12,26 @@ isx::module!(public);
 pub trait Hello {
     /// Greets; answers the number of the greeting.
     fn greet(name: String) -> u64;
+}
+
+/// What is called of `hello` within a transaction: with what it does there, or without.
+#[isx::together("/self/hello")]
+pub trait HelloNow {
+    /// Greets; answers the number of the greeting.
+    fn greet(name: String) -> u64;
+    /// The greetings of a name.
+    fn greetings_for(name: String) -> Vec<WholeGreeting>;
+}
+
+/// A greeting as `hello` answers it.
+#[derive(isx::Typed, Clone, Debug, PartialEq, Eq)]
+pub struct WholeGreeting {
+    /// Its number.
+    pub id: u64,
+    /// Who is greeted.
+    pub name: String,
+    /// When, by log time.
+    pub at: Time,
 }
 
 /// A greeting, as far as it matters here: the first columns of the table.
@@ -48,6 +68,31 @@ fn greet(ctx: &ReducerContext, name: String) -> Result<u64, Error> {
     let number = Hello::greet(ctx, name)?;
     counting(ctx, |count| count.sent += 1)?;
     Ok(number)
+}
+
+/// Greets whom nobody has greeted yet; answers the number of the first greeting. Nobody comes between the two.
+#[isx::reducer(public)]
+fn greet_once(ctx: &ReducerContext, name: String) -> Result<u64, Error> {
+    match HelloNow::greetings_for(ctx, name.clone())?.first() {
+        Some(greeting) => Ok(greeting.id),
+        None => HelloNow::greet(ctx, name),
+    }
+}
+
+/// Greets both or nobody; answers the number of the second greeting.
+#[isx::reducer(public)]
+fn greet_both(ctx: &ReducerContext, first: String, second: String) -> Result<u64, Error> {
+    HelloNow::greet(ctx, first)?;
+    HelloNow::greet(ctx, second)
+}
+
+/// Greets the first, or the second where the first can not be greeted.
+#[isx::reducer(public)]
+fn greet_either(ctx: &ReducerContext, first: String, second: String) -> Result<u64, Error> {
+    HelloNow::greet(ctx, first).or_else(|error| {
+        isx::log!(info, "not the first: {error}");
+        HelloNow::greet(ctx, second)
+    })
 }
 
 /// Hears what became of a greeting that was sent.
@@ -109,5 +154,11 @@ mod tests {
         assert_eq!(module.query(count, ())?.sent, 2);
         assert!(module.sent().is_empty());
         Ok(())
+    }
+
+    #[test]
+    fn who_is_not_there_is_not_called() {
+        // Natively there is this module alone.
+        assert!(Module::new().call(greet_once, ("ada".into(),)).is_err());
     }
 }

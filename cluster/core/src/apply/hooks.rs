@@ -1,5 +1,6 @@
 //! Requests that run a hook which no call sets off: mounts that are made and upgraded, timers, sessions that come and go.
 
+use super::bundle::Bundle;
 use super::post::link;
 use super::{Place, Run, mounted, no_mount, skipped};
 use crate::group::MountsGroup;
@@ -134,7 +135,8 @@ impl Run<'_> {
         };
         let arguments = encode_record(0, takes, given.get(..takes.len()).unwrap_or_default()).unwrap_or_default();
         let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
-        let run = self.run_hook(mount, place, hook)?;
+        // What begins reaches into no other mount.
+        let run = self.run_hook(mount, &mut Bundle::default(), place, hook)?;
         if run.is_err() {
             match effects {
                 Some(effects) => drop(self.effects.mounts.insert(mount.id, effects)),
@@ -146,7 +148,13 @@ impl Run<'_> {
 
     /// Runs what time has set off first. Whatever becomes of its hook, it is not run again: the schedule goes on, the row
     /// goes. Why it failed is in the mount's log.
-    pub(super) fn fire(&mut self, group: &mut MountsGroup, place: Place, id: &MountId) -> Result<Outcome, Hold> {
+    pub(super) fn fire(
+        &mut self,
+        group: &mut MountsGroup,
+        bundle: &mut Bundle,
+        place: Place,
+        id: &MountId,
+    ) -> Result<Outcome, Hold> {
         let Some(slot) = group.mounts.get_mut(id) else { return Ok(no_mount()) };
         let Mount { timetable, timers, database, .. } = &*slot.mount;
         let Some(Firing { hook, arguments, what }) = timetable.first(timers, database, self.time, self.planted) else {
@@ -161,7 +169,7 @@ impl Run<'_> {
             What::Row(_) => Cause::Due,
         };
         let run = mount.hook(cause, &hook, &arguments, place.1);
-        if let Err(failed) = self.run_hook(mount, place, run)? {
+        if let Err(failed) = self.run_hook(mount, bundle, place, run)? {
             self.log_failure(*id, &hook, &failed);
             if let What::Row(table) = what {
                 let changes = delete(&mut mount.database, table, &arguments);
@@ -176,6 +184,7 @@ impl Run<'_> {
     pub(super) fn connect(
         &mut self,
         group: &mut MountsGroup,
+        bundle: &mut Bundle,
         place: Place,
         id: &MountId,
         (session, principal): (SessionId, Principal),
@@ -192,7 +201,7 @@ impl Run<'_> {
         if let Some((name, _)) = hook_on(&schema, &Hook::Connect) {
             let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
             let hook = Invocation { caller: principal, session: Some(session), ..hook };
-            if let Err(failed) = self.run_hook(mount, place, hook)? {
+            if let Err(failed) = self.run_hook(mount, bundle, place, hook)? {
                 group.reseal(id);
                 return Ok(failed);
             }
@@ -206,6 +215,7 @@ impl Run<'_> {
     pub(super) fn disconnect(
         &mut self,
         group: &mut MountsGroup,
+        bundle: &mut Bundle,
         place: Place,
         id: &MountId,
         session: SessionId,
@@ -217,7 +227,7 @@ impl Run<'_> {
         if let Some((name, _)) = hook_on(&schema, &Hook::Disconnect).filter(|_| !connected.leaving) {
             let hook = mount.hook(Cause::Hook, name, &NOTHING, place.1);
             let hook = Invocation { caller: connected.principal, session: Some(session), ..hook };
-            if let Err(failed) = self.run_hook(mount, place, hook)? {
+            if let Err(failed) = self.run_hook(mount, bundle, place, hook)? {
                 self.log_failure(*id, name, &failed);
             }
         }
@@ -240,16 +250,17 @@ impl Run<'_> {
     pub(super) fn run_hook(
         &mut self,
         mount: &mut Mount,
+        bundle: &mut Bundle,
         (position, _): Place,
         hook: Invocation<'_>,
     ) -> Result<Result<(), Outcome>, Hold> {
         if self.skips.contains(&(self.index, position as u32)) {
             return Ok(Err(skipped()));
         }
-        let executed = self.execute(mount, &[position], &[hook])?;
+        let executed = self.execute(mount, bundle, &[position], &[hook])?;
         for done in executed {
             let outcome = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
-            self.keep(mount, done);
+            self.keep(mount, bundle, done);
             match outcome {
                 Outcome::Answer { .. } | Outcome::Large { revision: Some(_), .. } => (),
                 failed => return Ok(Err(failed)),

@@ -142,7 +142,8 @@ impl Run<'_> {
                 Ok(count) => (Ok((*count as u64).to_le_bytes().to_vec()), changes, after),
                 Err(error) => (Err(error.clone()), Changes::default(), before),
             };
-            effects.insert(place.0, Effect { outcome, detail: None, fuel: 0, before, after, changes });
+            let joined = Vec::new();
+            effects.insert(place.0, Effect { outcome, detail: None, fuel: 0, before, after, changes, joined });
         }
         Ok(done.map_err(Outcome::Refused))
     }

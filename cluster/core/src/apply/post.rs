@@ -1,5 +1,6 @@
 //! Requests that carry messages between mounts: a message arrives, and what it was answered comes back.
 
+use super::bundle::Bundle;
 use super::{Place, Run, no_mount, skipped};
 use crate::group::MountsGroup;
 use crate::inbox::Arrival;
@@ -21,6 +22,7 @@ impl Run<'_> {
     pub(super) fn deliver(
         &mut self,
         group: &mut MountsGroup,
+        bundle: &mut Bundle,
         place: Place,
         ((from, incarnation), to): ((MountId, Incarnation), MountId),
         (number, done_below): (u64, u64),
@@ -39,7 +41,7 @@ impl Run<'_> {
             Err(error) => Outcome::Refused(error),
             Ok(Arrival::Answered(answer)) if !self.planted.has(Bug::DeliveredTwice) => Outcome::Delivered(answer),
             Ok(_) => {
-                let outcome = self.arrive(mount, place, from, message)?;
+                let outcome = self.arrive(mount, bundle, place, from, message)?;
                 mount.inbox.answer((from, incarnation), number, &outcome);
                 Outcome::Delivered(outcome.to_wire())
             }
@@ -48,15 +50,22 @@ impl Run<'_> {
         Ok(outcome)
     }
 
-    fn arrive(&mut self, mount: &mut Mount, place: Place, from: MountId, message: &Message) -> Result<Outcome, Hold> {
+    fn arrive(
+        &mut self,
+        mount: &mut Mount,
+        bundle: &mut Bundle,
+        place: Place,
+        from: MountId,
+        message: &Message,
+    ) -> Result<Outcome, Hold> {
         if self.skips.contains(&(self.index, place.0 as u32)) {
             return Ok(skipped());
         }
         match message.kind {
             MessageKind::Listen => Ok(self.listen(mount, from, message)),
-            MessageKind::Call => self.run_message(mount, place, from, Cause::Call, message),
+            MessageKind::Call => self.run_message(mount, bundle, place, (from, Cause::Call, message)),
             MessageKind::Rows if hears(mount, &from, message) => {
-                let outcome = self.run_message(mount, place, from, Cause::Hook, message)?;
+                let outcome = self.run_message(mount, bundle, place, (from, Cause::Hook, message))?;
                 if let Outcome::Refused(_) | Outcome::Application { .. } = &outcome {
                     self.log_failure(mount.id, &message.name, &outcome);
                 }
@@ -70,6 +79,7 @@ impl Run<'_> {
     pub(super) fn settle(
         &mut self,
         group: &mut MountsGroup,
+        bundle: &mut Bundle,
         place: Place,
         (id, to, number): (MountId, MountId, u64),
         answer: &[u8],
@@ -96,7 +106,7 @@ impl Run<'_> {
                 if let Some((name, arguments)) = reply_hook(mount, &schema, (&to, &message), number, &reply) {
                     let hook = mount.hook(Cause::Hook, name, &arguments, place.1);
                     let hook = Invocation { caller: Principal::of_mount(&to), hops: message.hops, ..hook };
-                    if let Err(failed) = self.run_hook(mount, place, hook)? {
+                    if let Err(failed) = self.run_hook(mount, bundle, place, hook)? {
                         self.log_failure(id, name, &failed);
                     }
                 }
@@ -115,10 +125,9 @@ impl Run<'_> {
     fn run_message(
         &mut self,
         mount: &mut Mount,
+        bundle: &mut Bundle,
         place: Place,
-        from: MountId,
-        cause: Cause,
-        message: &Message,
+        (from, cause, message): (MountId, Cause, &Message),
     ) -> Result<Outcome, Hold> {
         let call = mount.hook(cause, &message.name, &message.payload, place.1);
         let call = Invocation {
@@ -129,9 +138,9 @@ impl Run<'_> {
             ..call
         };
         let mut answered = Outcome::Done;
-        for done in self.execute(mount, &[place.0], &[call])? {
+        for done in self.execute(mount, bundle, &[place.0], &[call])? {
             answered = outcome(&done.outcome, done.detail.as_ref(), mount.revision.next());
-            self.keep(mount, done);
+            self.keep(mount, bundle, done);
         }
         Ok(answered)
     }

@@ -73,7 +73,9 @@ impl MountParts {
         if head.module_since > head.revision.next() {
             return Err(malformed("the module is of a revision that has not come"));
         }
+        let joins = head.module.joins(database.schema());
         Ok(Mount {
+            joins,
             id: head.mount,
             incarnation: head.incarnation,
             revision: head.revision,

@@ -10,13 +10,13 @@ use isx_store::MessageKind;
 use proptest::prelude::*;
 
 /// Linked to [`ONE`].
-const FIVE: MountId = MountId([5; 16]);
+pub const FIVE: MountId = MountId([5; 16]);
 
 fn create_linked() -> Request {
     Request::CreateMount { mount: FIVE, incarnation: Incarnation(5), module: Twin::linked(0, ONE), creator: caller() }
 }
 
-fn give(key: &str, n: u64) -> Request {
+pub fn give(key: &str, n: u64) -> Request {
     bare(call(FIVE, "give", &[Value::String(key.into()), Value::U64(n)]))
 }
 
@@ -31,18 +31,18 @@ fn settle(outgoing: &Outgoing, outcome: &Outcome) -> Request {
 }
 
 impl Stage {
-    fn linked() -> Self {
+    pub fn linked() -> Self {
         let mut stage = Self::mounted();
         assert!(matches!(stage.one(create_linked()), Outcome::Mounted { .. }));
         stage
     }
 
-    fn outgoing(&self) -> Vec<Outgoing> {
+    pub fn outgoing(&self) -> Vec<Outgoing> {
         self.machine.view().outgoing(100, usize::MAX)
     }
 
     /// Delivers and settles until nothing is on its way, as whoever leads does.
-    fn carry(&mut self) {
+    pub fn carry(&mut self) {
         while self.machine.view().has_outgoing() {
             let outgoing = self.outgoing();
             let delivered = self.all(outgoing.iter().map(deliver).collect());
@@ -51,7 +51,7 @@ impl Stage {
         }
     }
 
-    fn of(&self, mount: MountId, key: &str) -> u64 {
+    pub fn of(&self, mount: MountId, key: &str) -> u64 {
         match self.query(mount, "total", key) {
             Value::U64(total) => total,
             other => panic!("{other:?}"),

@@ -1,5 +1,5 @@
-//! What a leader carries on with: in a sound world nothing stays on its way, what was given was taken once, every call that
-//! was sent was answered once, and rows moved to a new module all or not at all.
+//! What a leader carries on with: in a sound world nothing stays on its way, what was given was taken once and what was lent
+//! borrowed with it, every call that was sent was answered once, and rows moved to a new module all or not at all.
 
 use crate::client::{GIVER, TAKER};
 use crate::world::World;
@@ -30,6 +30,11 @@ pub(crate) async fn check(world: &Arc<World>) {
     let (given, taken) = (total(&view, GIVER, "given"), total(&view, TAKER, "given"));
     if given.wrapping_add(taken) != 0 {
         world.findings.report("post", format_args!("{} was given, {taken} was taken", given.wrapping_neg()));
+    }
+    let (lent, borrowed) = (total(&view, GIVER, "lent"), total(&view, TAKER, "lent"));
+    if lent.wrapping_add(borrowed) != 0 || total(&view, GIVER, "never") != 0 || total(&view, TAKER, "never") != 0 {
+        let lent = lent.wrapping_neg();
+        world.findings.report("post", format_args!("{lent} was lent and {borrowed} borrowed, in one transaction each"));
     }
     let answered = total(&view, GIVER, "answered");
     // The first message says what the giver listens to.

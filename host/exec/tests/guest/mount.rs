@@ -91,10 +91,15 @@ pub fn hook<'a>(cause: Cause, name: &'a str, arguments: &'a [u8]) -> Invocation<
 }
 
 fn component() -> Vec<u8> {
+    guest("probe")
+}
+
+/// The component of a guest.
+pub fn guest(name: &str) -> Vec<u8> {
     let folder = std::env::var_os("ISX_GUESTS").map(PathBuf::from).unwrap_or_else(|| {
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(3).unwrap().join("guests")
     });
-    let file = folder.join("probe.wasm");
+    let file = folder.join(format!("{name}.wasm"));
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests` first", file.display()))
 }

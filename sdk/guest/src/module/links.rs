@@ -1,10 +1,10 @@
-//! Calls that are sent to other mounts, and what becomes of them.
+//! Calls that are sent to other mounts and what becomes of them, and calls of other mounts within a transaction.
 
 use crate::module::failure::error_of;
 use crate::module::port::links as host;
 use isx_row::codec::{CodecError, RecordReader, RecordWriter, slots_bytes};
 use isx_row::desc::{FieldDesc, TypeDesc, VariantDesc};
-use isx_row::typed::split_tag;
+use isx_row::typed::{decode_answer, split_tag};
 use isx_row::{Code, Error, Typed};
 
 /// What became of a call that was sent: the argument of a hook `on = "/self/hello:greet.reply"`.
@@ -105,4 +105,13 @@ impl<T: Typed> Typed for Reply<T> {
 /// As they say.
 pub fn send(path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Error> {
     host::send(path, reducer, arguments).map_err(error_of)
+}
+
+/// Makes a call within this transaction: what the methods of `#[isx::together]` do.
+///
+/// # Errors
+/// As they say.
+pub fn joined<T: Typed>(path: &str, function: &str, arguments: &[u8]) -> Result<T, Error> {
+    let answer = host::call(path, function, arguments).map_err(error_of)?;
+    decode_answer(&answer).map_err(|error| Error::new(Code::Malformed, format!("{function} of {path}: {error}")))
 }

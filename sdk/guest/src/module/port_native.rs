@@ -36,6 +36,8 @@ pub trait Port {
     fn random(&self, length: u32) -> Result<Vec<u8>, Fault>;
     /// `links.send`.
     fn send(&self, path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Fault>;
+    /// `links.call`.
+    fn call(&self, path: &str, function: &str, arguments: &[u8]) -> Result<Vec<u8>, Fault>;
     /// `log.write`.
     fn write(&self, level: Level, text: &str);
 }
@@ -139,6 +141,10 @@ pub mod links {
 
     pub fn send(path: &str, reducer: &str, arguments: &[u8]) -> Result<u64, Fault> {
         port().send(path, reducer, arguments)
+    }
+
+    pub fn call(path: &str, function: &str, arguments: &[u8]) -> Result<Vec<u8>, Fault> {
+        port().call(path, function, arguments)
     }
 }
 

@@ -1,11 +1,11 @@
-//! The canonical bytes of schemas and their parts.
+//! The canonical bytes of schemas and their parts: writing and reading stand beside each other in one file.
 //!
 //! Integers are little-endian. A name or text is a u8 length and its bytes, a list a u16 count and its elements, a flag
 //! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
 //! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change, 4 the session. A hook is a
 //! byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
 //! 6 a due row (name of the table), 7 connect, 8 disconnect, 9 another's table (path, name, event), 10 a reply (path, name).
-//! A link is its path and its reducers, each its name, arguments and answer.
+//! A link is its path, the reducers it sends to and the functions it joins, each its name, arguments and answer.
 
 use super::{
     Access, Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table,
@@ -338,11 +338,13 @@ fn put_query(out: &mut Vec<u8>, query: &Query) {
 
 fn put_link(out: &mut Vec<u8>, link: &Link) {
     put_name(out, &link.path);
-    put_list(out, &link.sends, |out, sent| {
-        put_name(out, &sent.name);
-        put_fields(out, &sent.arguments);
-        put_type(out, &sent.answer);
-    });
+    for functions in [&link.sends, &link.joins] {
+        put_list(out, functions, |out, sent| {
+            put_name(out, &sent.name);
+            put_fields(out, &sent.arguments);
+            put_type(out, &sent.answer);
+        });
+    }
 }
 
 /// Reads the parts of a schema. Refuses what is not canonical and what is over a limit; the other rules are
@@ -538,15 +540,16 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn link(&mut self) -> Result<Link, Error> {
-        Ok(Link {
-            path: self.path()?,
-            sends: self.list(FUNCTIONS_MAX, "FUNCTIONS_MAX", |reader| {
-                Ok(Sent {
-                    name: reader.name()?,
-                    arguments: reader.fields(TYPE_DEPTH_MAX)?,
-                    answer: reader.ty(TYPE_DEPTH_MAX)?,
-                })
-            })?,
+        Ok(Link { path: self.path()?, sends: self.all_sent()?, joins: self.all_sent()? })
+    }
+
+    fn all_sent(&mut self) -> Result<Vec<Sent>, Error> {
+        self.list(FUNCTIONS_MAX, "FUNCTIONS_MAX", |reader| {
+            Ok(Sent {
+                name: reader.name()?,
+                arguments: reader.fields(TYPE_DEPTH_MAX)?,
+                answer: reader.ty(TYPE_DEPTH_MAX)?,
+            })
         })
     }
 

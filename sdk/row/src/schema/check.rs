@@ -452,9 +452,13 @@ fn link(link: &Link) -> Checked {
     if !rooted || path.matches('/').count() < 2 || !names.all(is_name) {
         return Err(malformed(format!("the link `{path}` is no path of a mount: write it as in `/self/hello`")));
     }
-    at_most(link.sends.len(), FUNCTIONS_MAX, "FUNCTIONS_MAX", &format!("the reducers of link {path}"))?;
-    ascending(link.sends.iter().map(|sent| &sent.name), &format!("the reducers of link {path}"))?;
-    link.sends.iter().try_for_each(|sent| function(&sent.name, &sent.arguments, &sent.answer, None))
+    for (functions, what) in [(&link.sends, "reducers"), (&link.joins, "functions")] {
+        let what = format!("the {what} of link {path}");
+        at_most(functions.len(), FUNCTIONS_MAX, "FUNCTIONS_MAX", &what)?;
+        ascending(functions.iter().map(|sent| &sent.name), &what)?;
+        functions.iter().try_for_each(|sent| function(&sent.name, &sent.arguments, &sent.answer, None))?;
+    }
+    Ok(())
 }
 
 /// Checks that a hook takes nothing, or this.

@@ -1,6 +1,6 @@
 //! What a new schema changes for the data and the callers of an old one.
 
-use super::{Column, Fate, Index, Link, Query, Reducer, Schema, Table, Way};
+use super::{Column, Fate, Index, Link, Query, Reducer, Schema, Sent, Table, Way};
 use crate::types::{Field, Type};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -379,15 +379,20 @@ impl Item for Link {
     }
 
     fn shape(&self) -> String {
-        match self.sends.is_empty() {
+        let names = |functions: &[Sent]| functions.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+        let part = |word: &str, functions: &[Sent]| match functions.is_empty() {
             true => String::new(),
-            false => format!(" to {}", self.sends.iter().map(|sent| sent.name.as_str()).collect::<Vec<_>>().join(", ")),
-        }
+            false => format!(" {word} {}", names(functions)),
+        };
+        part("to", &self.sends) + &part("together with", &self.joins)
     }
 
     fn differences(&self, new: &Self, item: &str, found: &mut Vec<Difference>) {
         if self.sends != new.sends {
             found.push(changed(item.into(), "what is sent there differs".into(), Effect::Kept));
+        }
+        if self.joins != new.joins {
+            found.push(changed(item.into(), "what is called there differs".into(), Effect::Kept));
         }
     }
 }

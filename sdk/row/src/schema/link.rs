@@ -1,4 +1,5 @@
-//! Other modules that a module knows by the paths of their mounts: what it sends them, and what it hears of them.
+//! Other modules that a module knows by the paths of their mounts: what it sends them, what it calls there within its own
+//! transactions, and what it hears of them.
 
 use super::{Hook, RowEvent, Schema, Table, signature};
 use crate::ids::Signature;
@@ -14,9 +15,12 @@ pub struct Link {
     pub path: String,
     /// Reducers that it is sent calls of, as the sender knows them; sorted by name.
     pub sends: Vec<Sent>,
+    /// Reducers and queries that it calls within its own transactions, as the caller knows them; sorted by name. With any the
+    /// two mounts are of one bundle.
+    pub joins: Vec<Sent>,
 }
 
-/// A reducer of another module, as this one knows it.
+/// A reducer or query of another module, as this one knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// The name.
@@ -28,7 +32,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// The signature, as the reducer's own: a call of one that has another by now is answered `stale_bindings`.
+    /// The signature, as the function's own: a call of one that has another by now is answered `stale_bindings`.
     pub fn signature(&self) -> Signature {
         signature(&self.name, &self.arguments, &self.answer)
     }
@@ -51,6 +55,11 @@ impl Link {
     /// The reducer called `name` that is sent to.
     pub fn sent(&self, name: &str) -> Option<&Sent> {
         self.sends.iter().find(|sent| sent.name == name)
+    }
+
+    /// The function called `name` that is called within transactions.
+    pub fn joined(&self, name: &str) -> Option<&Sent> {
+        self.joins.iter().find(|joined| joined.name == name)
     }
 }
 

@@ -265,15 +265,20 @@ impl Sink<'_> {
             }
             RecordDesc::Link(link) => {
                 self.path(link.path);
-                self.count(link.sends.len());
-                let mut index = 0;
-                while index < link.sends.len() {
-                    self.name(link.sends[index].name);
-                    self.fields(link.sends[index].arguments);
-                    self.ty(link.sends[index].answer);
-                    index += 1;
-                }
+                self.all_sent(link.sends);
+                self.all_sent(link.joins);
             }
+        }
+    }
+
+    const fn all_sent(&mut self, functions: &[SentDesc]) {
+        self.count(functions.len());
+        let mut index = 0;
+        while index < functions.len() {
+            self.name(functions[index].name);
+            self.fields(functions[index].arguments);
+            self.ty(functions[index].answer);
+            index += 1;
         }
     }
 
@@ -463,23 +468,25 @@ pub(super) fn lift(section: &[u8]) -> Result<Schema, Error> {
     // A hook names its path itself: that is a link too.
     for reducer in &schema.reducers {
         if let Some(Hook::OtherTable { path, .. } | Hook::Reply { path, .. }) = &reducer.hook {
-            merge(&mut schema.links, Link { path: String::clone(path), sends: Vec::new() });
+            merge(&mut schema.links, Link { path: String::clone(path), sends: Vec::new(), joins: Vec::new() });
         }
     }
     schema.links.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(schema)
 }
 
-/// Adds a link, or what it sends to the one of the same path.
+/// Adds a link, or what it sends and joins to the one of the same path.
 fn merge(links: &mut Vec<Link>, link: Link) {
     let place = links.iter().position(|other| other.path == link.path).unwrap_or(links.len());
-    let Link { path, sends } = link;
+    let Link { path, sends, joins } = link;
     if place == links.len() {
-        links.push(Link { path, sends: Vec::new() });
+        links.push(Link { path, sends: Vec::new(), joins: Vec::new() });
     }
     if let Some(link) = links.get_mut(place) {
-        link.sends.extend(sends);
-        link.sends.sort_by(|a, b| a.name.cmp(&b.name));
+        for (all, new) in [(&mut link.sends, sends), (&mut link.joins, joins)] {
+            all.extend(new);
+            all.sort_by(|a, b| a.name.cmp(&b.name));
+        }
     }
 }
 

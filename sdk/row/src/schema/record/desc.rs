@@ -123,6 +123,8 @@ pub struct LinkDesc {
     pub path: &'static str,
     /// The reducers that are sent to, in any order.
     pub sends: &'static [SentDesc],
+    /// The functions that are called within transactions, in any order.
+    pub joins: &'static [SentDesc],
 }
 
 /// A [`crate::schema::Sent`].
