@@ -148,6 +148,30 @@ fn a_segment_that_found_no_room_to_grow_opens() {
 }
 
 #[test]
+fn a_segment_longer_than_they_are_to_be_is_left_at_once() {
+    let disk = SimDisk::new();
+    let long = options_with(|options| {
+        options.segment_bytes_first = 1 << 20;
+        options.segment_bytes_max = 1 << 20;
+    });
+    let mut wal = Wal::open(&disk, long).unwrap().0;
+    wal.submit(GROUP, entry(0, 1000)).unwrap();
+    write_all(&mut wal, &disk).unwrap();
+    drop(wal);
+    let mut wal = open(&disk);
+    for index in 1..3 {
+        wal.submit(GROUP, entry(index, 1000)).unwrap();
+        write_all(&mut wal, &disk).unwrap();
+    }
+    assert_eq!(disk.paths().len(), 2, "the next entries share a segment of the length that they are to have");
+    wal.submit(GROUP, Record::Purge { upto: 0, mark: b"0".as_slice().into() }).unwrap();
+    write_all(&mut wal, &disk).unwrap();
+    assert!(disk.used_bytes() <= 2 * 4096, "{} bytes", disk.used_bytes());
+    drop(wal);
+    assert_eq!(open(&disk).range(GROUP), 1..3);
+}
+
+#[test]
 fn purged_segments_are_removed_and_laggards_named() {
     let disk = SimDisk::new();
     let mut wal = open(&disk);

@@ -51,9 +51,14 @@ impl Options {
 
     /// The size of a segment after one of `before` bytes that must take at least `needed`.
     pub(crate) fn segment_bytes(&self, before: Option<u64>, needed: u64) -> u64 {
-        let max = self.segment_bytes_max.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        let max = self.segment_bytes_longest();
         let wanted = before.map_or(self.segment_bytes_first, |before| before.saturating_mul(2));
         wanted.clamp(SEGMENT_BYTES_MIN, max).max(needed)
+    }
+
+    /// Bytes of a segment at most, unless one batch needs more.
+    fn segment_bytes_longest(&self) -> u64 {
+        self.segment_bytes_max.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
     }
 }
 
@@ -331,7 +336,9 @@ impl Wal {
         };
         let segment = self.segments.back().copied();
         let size = segment.map_or(0, |segment| segment.size);
-        if self.tail.offset + needed(&frames) + ROLL_BYTES > size {
+        // One that is longer than segments are to be by now is left as soon as there is something in it.
+        let is_over = size > self.options.segment_bytes_longest() && self.tail.offset > HEADER_BYTES;
+        if is_over || self.tail.offset + needed(&frames) + ROLL_BYTES > size {
             frames = self.checkpoint();
             let next = segment.map_or(1, |segment| segment.number + 1);
             let size = self.options.segment_bytes(Some(size), HEADER_BYTES + needed(&frames) + ROLL_BYTES);
