@@ -13,6 +13,9 @@ pub(crate) async fn upkeep(shared: Weak<Shared>, clock: Arc<dyn Clock>) {
         clock.sleep_until(clock.now().after(UPKEEP_EVERY)).await;
         let Some(shared) = shared.upgrade() else { return };
         end_sessions(&shared).await;
+        if let Err(error) = shared.raft.relieve_log().await {
+            tracing::warn!(%error, "old segments of the log can not be let go");
+        }
         if let Ok(view) = shared.raft.view(MOUNTS) {
             shared.metered.accounts.retain(|mount| view.mount(mount).is_some());
         }

@@ -18,6 +18,9 @@ pub const FRAMES_QUEUED_MAX: usize = 64;
 pub const STREAMS_PER_PEER_MAX: usize = 64;
 /// Bytes of the longest segment of the log that options may ask for; more is lowered to it.
 pub const LOG_SEGMENT_BYTES_MAX: u64 = isx_wal::limits::SEGMENT_BYTES_MAX;
+/// Segments of the log behind which a group's entries may reach back; one that has older ones gets a snapshot and drops them, as
+/// they keep every later segment.
+pub const LOG_SEGMENTS_BEHIND: usize = 8;
 /// Requests waiting to be proposed in a group; at the bound a caller waits for room until its deadline, then `busy`.
 pub const REQUESTS_QUEUED_MAX: usize = 16 * 1024;
 /// Bytes of requests waiting to be proposed in a group; as [`REQUESTS_QUEUED_MAX`].

@@ -126,6 +126,11 @@ impl Log {
         Ok((log, recovered))
     }
 
+    /// The groups whose entries reach back further than so many segments.
+    pub(crate) fn laggards(&self, segments: usize) -> Vec<Group> {
+        self.state().wal.laggards(segments).into_iter().map(|laggard| laggard.group).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -397,6 +397,23 @@ impl Raft {
         Ok(())
     }
 
+    /// Has groups that rest let go of the oldest segments of the log, which go one after the other and are as old as the oldest
+    /// entry of any: those whose entries reach back furthest get a snapshot, and their entries are dropped.
+    ///
+    /// # Errors
+    /// `fatal` when consensus ended.
+    ///
+    /// # Cancel safety
+    /// As [`Raft::shorten_log`].
+    pub async fn relieve_log(&self) -> Result<(), Error> {
+        for group in self.inner.log.laggards(limits::LOG_SEGMENTS_BEHIND) {
+            if let Some(running) = self.inner.groups.get(&group.0) {
+                self.shorten(running).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn shorten(&self, running: &Running) -> Result<(), Error> {
         // One that holds or stops has nothing to be dropped.
         let rests = |published: &Published| published.hold.is_some() || published.is_stopping();
@@ -531,15 +548,30 @@ async fn snapshot(running: &Running) -> Result<(), Error> {
     let fatal = |error: &dyn fmt::Display| Error::new(Code::Fatal, error.to_string());
     let Some(target) = running.shared.published().applied else { return Ok(()) };
     let mut metrics = running.raft.metrics();
+    let is_there = |snapshot: Option<types::LogId>| snapshot.is_some_and(|snapshot| snapshot.index >= target.index);
+    if is_there(metrics.borrow_watched().snapshot) {
+        return Ok(());
+    }
     loop {
-        if metrics.borrow_watched().snapshot.is_some_and(|snapshot| snapshot.index >= target.index) {
-            return Ok(());
-        }
-        // A request while another snapshot is being written is forgotten: asked again until it is there.
+        // A request while another snapshot is being written is forgotten: asked again until it is there, now and then. Asking is a
+        // change of its own: who asked at each would leave no time to write.
         running.raft.trigger().snapshot().await.map_err(|error| fatal(&error))?;
-        let _ = Runtime::timeout(limits::ELECTION_MIN, metrics.changed()).await;
-        if let Err(error) = &metrics.borrow_watched().running_state {
-            return Err(fatal(error));
+        let written = async {
+            loop {
+                {
+                    let metrics = metrics.borrow_watched();
+                    if let Err(error) = &metrics.running_state {
+                        return Err(fatal(error));
+                    }
+                    if is_there(metrics.snapshot) {
+                        return Ok(());
+                    }
+                }
+                metrics.changed().await.map_err(|_| fatal(&"the group ended"))?;
+            }
+        };
+        if let Ok(written) = Runtime::timeout(limits::ELECTION_MIN, written).await {
+            return written;
         }
     }
 }

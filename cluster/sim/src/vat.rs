@@ -17,6 +17,8 @@ mod publisher;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod upkeep;
+#[cfg(test)]
 mod views;
 
 pub use modules::Modules;

@@ -2,7 +2,7 @@
 
 use crate::vat::dial::{Dialled, Right};
 use crate::vat::{ConfigureNode, Modules, Program, STACK_BYTES};
-use crate::world::{self, World};
+use crate::world::{self, Configure, World};
 use isx_iface::anchor::MountLimits;
 use isx_iface::publish::{mount_or_upgrade, upload};
 use isx_iface::{Anchor, Call, Host, ObjectRef};
@@ -13,6 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes of a segment of the log: small, so that there are many.
+const SEGMENT_BYTES_MAX: u64 = 128 * 1024;
 /// How long a story may take.
 const WITHIN: Duration = Duration::from_secs(300);
 
@@ -64,7 +66,8 @@ where
     let run = move || {
         let modules = Modules::of_file(&file).unwrap();
         let program = Program::new(modules.clone(), ConfigureNode::default());
-        let world = World::of(seed, 1, Arc::new(|_, _| ()), world::Program::Node(program));
+        let small: Configure = Arc::new(|_, options| options.segment_bytes_max = SEGMENT_BYTES_MAX);
+        let world = World::of(seed, 1, small, world::Program::Node(program));
         world.net.set_weather(crate::net::Weather::fair());
         let done = world.executor.block_on(WITHIN, story(world.clone(), Arc::new(Probe(modules))));
         world.end_all();
