@@ -214,6 +214,8 @@ impl Following {
                 running => break running?,
             }
         };
+        // What came while it waited need not be waited for again.
+        self.view = self.shared.raft.view(self.asked.group)?;
         let (shared, asked, view) = (Arc::clone(&self.shared), self.asked.clone(), self.view.clone());
         let (told, after, counted) = (self.told.take(), self.after.take(), Arc::clone(&self.counted.1));
         let run = move || {
