@@ -73,7 +73,7 @@ fn every_planted_bug_is_caught() {
         Machine(StampedBefore): agreement, seed 1
         Machine(BatchSorted): past, seed 1
         Machine(MissedForgotten): timers, seed 1
-        Machine(DeliveredTwice): post, seed 6
+        Machine(DeliveredTwice): post, seed 11
         Machine(ConditionIgnored): conditions, seed 1
         Machine(RowLeftBehind): batches, seed 1
         Machine(BundleUnordered): batches, seed 8
