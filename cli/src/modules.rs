@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use isx_iface::anchor::{AnchorStub, MountLimits};
 use isx_iface::publish::{mount_or_upgrade_shown, upload};
 use isx_iface::{Anchor, Host, HostStub, Module, ModuleStub};
-use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Sent, Way};
+use isx_row::schema::{Change, Difference, Effect, Fill, Hook, Schema, Sent, TableKind, Way};
 use isx_row::{Code, ContentHash, Error, Type};
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -301,6 +301,7 @@ pub fn difference_json(difference: &Difference) -> Json {
         Effect::Indexed => "indexed",
         Effect::Migrated => "migrated",
         Effect::Lost => "lost",
+        Effect::Forgotten => "forgotten",
         Effect::Refused => "refused",
     };
     json!({ "item": difference.item, "change": change, "detail": difference.detail.trim(), "effect": effect })
@@ -405,7 +406,11 @@ fn schema_lines(schema: &Schema) -> Vec<String> {
             format!("{}: {}{written}", column.name, type_name(&column.ty))
         };
         let columns: Vec<String> = table.columns.iter().map(column).collect();
-        format!("{:<12} {}{} {{ {} }}", "table", public(table.public), table.name, columns.join(", "))
+        let kind = match table.kind {
+            TableKind::Durable => String::new(),
+            kind => format!(", {}", kind.word()),
+        };
+        format!("{:<12} {}{} {{ {} }}{kind}", "table", public(table.public), table.name, columns.join(", "))
     }));
     lines.extend(schema.reducers.iter().map(|reducer| {
         let hook = reducer.hook.as_ref().map(|hook| format!(", a hook {hook}")).unwrap_or_default();
@@ -444,6 +449,7 @@ fn written(column: &isx_row::schema::Column) -> Option<&'static str> {
         Some(Fill::Created) => Some("created_at"),
         Some(Fill::Updated) => Some("updated_at"),
         Some(Fill::Session) => Some("session"),
+        Some(Fill::Caller) => Some("caller"),
         Some(Fill::Value(_)) | None => None,
     }
 }
@@ -457,7 +463,7 @@ fn schema_json(schema: &Schema) -> Json {
     json!({
         "name": schema.name, "version": schema.version, "public": schema.public,
         "tables": schema.tables.iter().map(|table| json!({
-            "name": table.name, "public": table.public,
+            "name": table.name, "public": table.public, "kind": table.kind.word(),
             "columns": table.columns.iter().map(|column| match written(column) {
                 Some(word) => json!({ "name": column.name, "type": type_name(&column.ty), "written": word }),
                 None => json!({ "name": column.name, "type": type_name(&column.ty) }),

@@ -140,7 +140,7 @@ pub async fn diff(host: &HostStub, arguments: &Diff, show: Show) -> Result<()> {
         (from, _) => from,
     };
     let old = Side::open(host, &arguments.path, from).await?;
-    let tables = old.schema.tables.iter().chain(&new.schema.tables).map(|table| table.name.as_str());
+    let tables = old.schema.stored().chain(new.schema.stored()).map(|table| table.name.as_str());
     let names: BTreeSet<&str> = tables.collect();
     let mut count = 0;
     for name in names {
@@ -172,7 +172,7 @@ impl Side {
     }
 
     fn rows<'a>(&'a self, name: &'a str) -> Rows<'a> {
-        let table = self.schema.table(name);
+        let table = self.schema.table(name).filter(|table| table.kind.is_stored());
         let keys = table.map(key_fields).unwrap_or_default();
         Rows { module: &self.module, name, table, keys, page: VecDeque::new(), after: None, ended: table.is_none() }
     }

@@ -80,6 +80,9 @@ fn open(mut store: Store<'_>, (name, signature): (WasmStr, Bytes)) -> Answer<u32
         return refuse(Code::NotFound, format!("table {name:.64}"));
     };
     let signature = signature.as_le_slice(&store);
+    if tables.get(position).is_some_and(|table| !table.kind.is_stored()) {
+        return refuse(Code::Unsupported, format!("table {name:.64} is volatile: no function reads or writes it"));
+    }
     let known = signature.is_empty() || tables.get(position).is_some_and(|table| table.signature().0 == signature);
     match (known, u32::try_from(position)) {
         (true, Ok(number)) => Ok((Ok(number),)),

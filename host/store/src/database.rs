@@ -81,12 +81,12 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// The empty database of a schema.
+    /// The empty database of a schema: of its volatile tables it knows nothing.
     ///
     /// # Errors
-    /// Whatever [`Schema::check`] refuses; `unsupported` for table kinds that are not built.
+    /// Whatever [`Schema::check`] refuses.
     pub fn new(schema: Arc<Schema>) -> Result<Self, Error> {
-        let plan = Plan::new(schema.clone(), schema.tables.iter().map(|table| table.name.as_str()))?;
+        let plan = Plan::new(schema.clone(), schema.stored().map(|table| table.name.as_str()))?;
         Ok(Self::empty(Arc::new(plan)))
     }
 

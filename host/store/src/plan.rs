@@ -118,7 +118,8 @@ impl Plan {
             }
             plan.tables.push(TablePlan::new(id, table)?);
         }
-        match plan.schema.tables.iter().all(|table| plan.names.contains_key(&table.name)) {
+        let has_all = plan.schema.stored().all(|table| plan.names.contains_key(&table.name));
+        match has_all {
             true => Ok(plan),
             false => Err(Error::new(Code::Malformed, "a table of the schema has no id")),
         }
@@ -136,8 +137,7 @@ impl Plan {
 impl TablePlan {
     fn new(id: TableId, table: Table) -> Result<Self, Error> {
         if table.kind == TableKind::Volatile {
-            let text = format!("table {}: volatile tables are not built", table.name);
-            return Err(Error::new(Code::Unsupported, text));
+            return Err(malformed(&table.name, "is volatile: no row of it is stored"));
         }
         let ascending = table.columns.is_sorted_by_key(|column| column.since);
         if !ascending || table.columns.iter().any(|column| column.since == 0 || column.since > table.version) {
@@ -347,7 +347,7 @@ fn stamps(table: &Table, layout: Option<&Layout>) -> Vec<Stamp> {
             Fill::Created => Written::Created,
             Fill::Updated => Written::Updated,
             Fill::Session => Written::Session,
-            Fill::Value(_) => return None,
+            Fill::Value(_) | Fill::Caller => return None,
         };
         Some(Stamp { position, range: layout?.fixed_range(position)?, written })
     };

@@ -65,7 +65,7 @@ impl Database {
         for old in self.plan.tables.iter().filter(|old| !old.is_post) {
             let name = &old.table.name;
             let how = match schema.fate(&old.table, way).map_err(|why| incompatible(&old.table, &why))? {
-                Fate::Kept => continue,
+                Fate::Kept | Fate::Forgotten => continue,
                 Fate::Indexed if self.row_count(old.id) == Some(0) => continue,
                 Fate::Indexed => How::Whole,
                 Fate::Cut => How::Cut,
@@ -121,8 +121,9 @@ impl Database {
 
     fn under(&self, schema: Arc<Schema>, moves: &[Move]) -> Result<Self, Error> {
         let present: BTreeSet<&str> = self.plan.tables.iter().map(|plan| plan.table.name.as_str()).collect();
-        let mut added = schema.tables.iter().map(|table| table.name.as_str()).filter(|name| !present.contains(name));
-        let is_there = |name: &str| schema.table(name).is_some() || post::table(name).is_some() && !post::is_gone(name);
+        let mut added = schema.stored().map(|table| table.name.as_str()).filter(|name| !present.contains(name));
+        let is_stored = |name: &str| schema.table(name).is_some_and(|table| table.kind.is_stored());
+        let is_there = |name: &str| is_stored(name) || post::table(name).is_some() && !post::is_gone(name);
         // Ids stay, as they are in the hashes of rows; that of a table that is gone goes to the next that comes.
         let mut names: Vec<String> = Vec::new();
         for (id, old) in self.plan.tables.iter().enumerate() {

@@ -89,8 +89,9 @@ pub use isx_macros::main;
 
 /// Makes a struct the row of a table of this module.
 ///
-/// On the struct: `public` (else private), `durable`, `session` (rows go when their session ends) or `event` (rows exist for
-/// one transaction), `name = "…"` (else the struct's name in snake case), and below it `#[index(btree, columns(a, b))]`.
+/// On the struct: `public` (else private), `durable`, `session` (rows go when their session ends), `event` (rows exist for
+/// one transaction) or `volatile` (below), `name = "…"` (else the struct's name in snake case), and below it
+/// `#[index(btree, columns(a, b))]`.
 ///
 /// On a column: `#[primary_key]` (several make one key, in order), `#[primary_key(auto_inc)]` (a 0 is numbered on insert),
 /// `#[index(btree)]` (ranges, order), `#[index(hash)]` (equality), `#[unique]`; an index takes `name = "…"`. `#[due]` on one
@@ -106,6 +107,35 @@ pub use isx_macros::main;
 /// A table of sessions has one column `#[session] session: SessionId`, which may be its primary key: the host writes the
 /// session whose call inserts the row, and removes the row when that session has ended. Rows that go so set off no hooks; the
 /// hook `on = "disconnect"` still sees them.
+///
+/// A volatile table has what is worth nothing a moment later, as where a mouse is: last values in the memory of the node that
+/// leads the mount, for those who follow the table. Callers put and delete its rows (`isx put`, `TABLE.put` of the mount's
+/// object); nothing of that is in the log, no reducer, query, view or hook sees it, and a restart of the node, or an upgrade
+/// that changes the row, forgets it. Its primary key has a column `#[caller] who: Principal` that the host writes, so that
+/// everybody has rows of his own, which go when his session ends. Who follows gets the newest value of each row, and is told
+/// no more of them than he takes.
+///
+/// ```
+/// # isx::module!(public);
+/// #[isx::table(public, volatile)]
+/// struct Cursor {
+///     #[primary_key]
+///     #[caller]
+///     who: isx::Principal,
+///     x: f32,
+///     y: f32,
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # isx::module!(public);
+/// # #[isx::table(public, volatile)]
+/// # struct Cursor { #[primary_key] #[caller] who: isx::Principal, x: f32 }
+/// #[isx::reducer]
+/// fn peek(ctx: &isx::ReducerContext) {
+///     ctx.db.cursor(); // a volatile table is used by no reducer, query or view
+/// }
+/// ```
 ///
 /// `ctx.db.greeting()` is the table: what [`Handle`] has, and for an index over `name` the methods `by_name(&key)` (or
 /// `find_by_name(&key)` if it is unique) and, kept as a btree, `range_by_name(bounds)`; [`Within`] says which bounds. In

@@ -33,7 +33,7 @@ pub mod rt {
     pub use super::literal;
     #[cfg(not(target_family = "wasm"))]
     pub use super::port::{Port, within};
-    pub use super::table::{Index, Number};
+    pub use super::table::{Index, Number, OfFunctions};
     use isx_row::desc::TypeDesc;
     pub use isx_row::schema::{IndexKind, RowEvent, TableKind, record};
 

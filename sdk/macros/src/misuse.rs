@@ -326,8 +326,10 @@ fn rows_are_checked() {
         }
     );
     row(quote!(public), ok.clone(), "");
-    row(quote!(volatile), ok.clone(), "allowed: public, durable, session, event");
+    row(quote!(vollatile), ok.clone(), "allowed: public, durable, session, event, volatile");
     row(quote!(durable, event), ok.clone(), "a table has one kind");
+    row(quote!(session, volatile), ok.clone(), "a table has one kind");
+    row(quote!(volatile), ok.clone(), "no indexes, nothing unique or due, and no auto_inc");
     row(quote!(event), ok.clone(), "an event table keeps no rows");
     row(quote!(name = "Greeting"), ok, "spelled with a to z");
     for (attribute, ty, wanted) in [
@@ -357,6 +359,26 @@ fn rows_are_checked() {
     ] {
         row(quote!(session), quote!(struct Online { #column, name: String }), wanted);
     }
+    let key = quote!(#[primary_key] #[caller] who: Principal);
+    for (columns, wanted) in [
+        (key.clone(), ""),
+        (quote!(#[primary_key] id: u8, #key), ""),
+        (quote!(#[primary_key] id: u64), "add `#[primary_key] #[caller] who: isx::Principal`"),
+        (quote!(#[primary_key] id: u64, #[caller] who: Principal), "add `#[primary_key]`"),
+        (quote!(#[primary_key] #[caller] who: u64), "write `isx::Principal`"),
+        (quote!(#[primary_key] #[caller(me)] who: Principal), "the host writes who put the row"),
+        (quote!(#key, #[caller] other: Principal), "another column has this already"),
+        (quote!(#key, #[primary_key(auto_inc)] id: u64), "no auto_inc"),
+        (quote!(#key, #[index(btree)] x: u64), "no indexes"),
+        (quote!(#key, #[unique] x: u64), "nothing unique"),
+        (quote!(#key, #[due] x: Time), "or due"),
+        (quote!(#key, #[updated_at] x: Time), "no log time"),
+        (quote!(#key, #[default(5)] x: u64), "no older rows"),
+        (quote!(#key, #[session] x: SessionId), "no `#[session]` column"),
+    ] {
+        row(quote!(public, volatile), quote!(struct Cursor { #columns, y: f32 }), wanted);
+    }
+    row(quote!(), quote!(struct Cursor { #key, y: f32 }), "add the word, or delete `#[caller]`");
     row(
         quote!(),
         quote!(

@@ -67,6 +67,7 @@ fn fill_tokens(fill: &Fill, ty: &Type) -> TokenStream {
         Fill::Created => return quote!(::isx::__rt::record::FillDesc::Created),
         Fill::Updated => return quote!(::isx::__rt::record::FillDesc::Updated),
         Fill::Session => return quote!(::isx::__rt::record::FillDesc::Session),
+        Fill::Caller => return quote!(::isx::__rt::record::FillDesc::Caller),
         Fill::Value { expression, literal } => (expression, literal),
     };
     // A variant is known to the schema by its name alone: that it is this type's is Rust's to check.

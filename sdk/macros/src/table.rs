@@ -1,4 +1,7 @@
-//! `#[isx::table]`: checks a row's struct, declares the table in the schema and makes its typed handle.
+//! `#[isx::table]`: checks a row's struct, declares the table in the schema and makes its typed handle, for a volatile table
+//! what says why there is none.
+
+mod volatile;
 
 use crate::attributes::{Settings, name_in, name_of, snake_name_of};
 use crate::default;
@@ -46,13 +49,15 @@ pub enum Fill {
     Updated,
     /// The session whose row it is.
     Session,
+    /// Who put it.
+    Caller,
 }
 
 /// A checked table.
 pub struct Table {
     /// As the schema names it.
     pub name: String,
-    /// `Durable`, `Session` or `Event`.
+    /// `Durable`, `Session`, `Event` or `Volatile`.
     pub kind: &'static str,
     /// Whether callers that reach the module may read it.
     pub public: bool,
@@ -95,8 +100,11 @@ pub fn expand(settings: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let table = parse(settings, &mut row)?;
     let section = record::table(&table);
     let typed = typed::of_struct(&row.ident, &table.columns);
-    let implementation = implementation(&row.ident, &table);
-    let handle = handle(&row, &table);
+    // A volatile table is of no function's: its row is no `isx::Table`.
+    let (implementation, handle) = match table.kind {
+        "Volatile" => (TokenStream::new(), volatile::no_handle(&row, &table)),
+        _ => (implementation(&row.ident, &table), handle(&row, &table)),
+    };
     Ok(quote! {
         #row
         #typed
@@ -115,23 +123,26 @@ fn parse(settings: TokenStream, row: &mut ItemStruct) -> Result<Table> {
     let durable = settings.word("durable")?;
     let session = settings.word("session")?;
     let event = settings.word("event")?;
-    if usize::from(durable) + usize::from(session) + usize::from(event) > 1 {
-        return Err(Error::new(row.ident.span(), "a table has one kind; keep `durable`, `session` or `event`"));
+    let volatile = settings.word("volatile")?;
+    if [durable, session, event, volatile].into_iter().filter(|is| *is).count() > 1 {
+        let cure = "a table has one kind; keep `durable`, `session`, `event` or `volatile`";
+        return Err(Error::new(row.ident.span(), cure));
     }
     let name = match settings.text("name")? {
         Some(text) => name_in(&text)?,
         None => snake_name_of(&row.ident)?,
     };
-    settings.done("public, durable, session, event, name = \"…\"")?;
+    settings.done("public, durable, session, event, volatile, name = \"…\"")?;
     if !row.generics.params.is_empty() {
         return Err(Error::new(row.generics.span(), "a row has one type for all callers; write the types out"));
     }
 
     let mut table = Table {
         name,
-        kind: match (session, event) {
-            (true, _) => "Session",
-            (_, true) => "Event",
+        kind: match (session, event, volatile) {
+            (true, _, _) => "Session",
+            (_, true, _) => "Event",
+            (_, _, true) => "Volatile",
             _ => "Durable",
         },
         public,
@@ -167,6 +178,7 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
                     or `#[primary_key(auto_inc)]` on an integer column to have rows numbered";
         return Err(Error::new(row.ident.span(), cure));
     }
+    volatile::check(table, row)?;
     for filled in &table.filled {
         let in_key = table.primary_key.contains(&filled.column);
         match &filled.fill {
@@ -194,7 +206,7 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
             let cure = "a row of a session says of which: add `#[session] session: isx::SessionId`";
             return Err(Error::new(row.ident.span(), cure));
         }
-        ("Durable" | "Event", Some(filled)) => {
+        ("Durable" | "Event" | "Volatile", Some(filled)) => {
             let cure = "only rows of a `#[isx::table(session)]` are of a session; add the word, or delete `#[session]`";
             return Err(Error::new(table.columns[filled.column].ty.span(), cure));
         }
@@ -217,7 +229,7 @@ fn check(table: &Table, row: &ItemStruct) -> Result<()> {
 
 /// The helper attributes of columns.
 const COLUMN_ATTRIBUTES: &[&str] =
-    &["primary_key", "auto_inc", "index", "unique", "due", "default", "created_at", "updated_at", "session"];
+    &["primary_key", "auto_inc", "index", "unique", "due", "default", "created_at", "updated_at", "session", "caller"];
 
 /// Takes the helper attributes out: the compiler does not know them.
 fn take_attributes(attributes: &mut Vec<Attribute>, names: &[&str]) -> Vec<Attribute> {
@@ -283,6 +295,16 @@ fn fill(attribute: &Attribute, column: &Part) -> Result<Option<Fill>> {
                 return Err(Error::new(column.ty.span(), "the host writes the session here; write `isx::SessionId`"));
             }
             return Ok(Some(Fill::Session));
+        }
+        path if path.is_ident("caller") => {
+            Settings::of(attribute)?.done("nothing: the host writes who put the row")?;
+            if !is_named(&column.ty, "Principal") {
+                return Err(Error::new(
+                    column.ty.span(),
+                    "the host writes who put the row here; write `isx::Principal`",
+                ));
+            }
+            return Ok(Some(Fill::Caller));
         }
         _ => return Ok(None),
     };

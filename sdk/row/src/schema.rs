@@ -12,10 +12,12 @@ mod difference;
 mod link;
 mod migration;
 pub mod record;
+mod volatile;
 
 pub use difference::{Change, Difference, Effect};
 pub use link::{Link, Sent};
 pub use migration::{Fate, Way};
+pub use volatile::Doing;
 
 use crate::codec::Layout;
 use crate::error::Error;
@@ -56,9 +58,29 @@ pub enum TableKind {
     Session = 2,
     /// For one transaction: inserted, never updated or deleted; without indexes and numbering.
     Event = 3,
-    /// Never stored: last values kept by the mount's leader for subscribers; without indexes and numbering, never read
-    /// by functions.
+    /// Never stored: last values kept by the mount's leader for subscribers, put and deleted by callers; without indexes and
+    /// numbering, never read by functions.
     Volatile = 4,
+}
+
+impl TableKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Durable, Self::Session, Self::Event, Self::Volatile];
+
+    /// Whether it is a table of the store, which functions use.
+    pub fn is_stored(self) -> bool {
+        self != Self::Volatile
+    }
+
+    /// As its attribute says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::Session => "session",
+            Self::Event => "event",
+            Self::Volatile => "volatile",
+        }
+    }
 }
 
 /// A table.
@@ -96,7 +118,8 @@ pub struct Column {
 }
 
 /// What a column holds where nobody writes it. At most one column of a table is [`Fill::Created`] and one
-/// [`Fill::Updated`]; neither is in the primary key. Tables of sessions have one [`Fill::Session`], others none.
+/// [`Fill::Updated`]; neither is in the primary key. Tables of sessions have one [`Fill::Session`], others none. Volatile
+/// tables have one [`Fill::Caller`] and no other, others none of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fill {
     /// In rows older than the column: the value of this standalone encoding.
@@ -109,6 +132,9 @@ pub enum Fill {
     /// A uuid: the session whose call inserted the row, written by the host whatever guests give; with it the row goes.
     /// There from the start, and kept in the index [`Fill::SESSION`].
     Session,
+    /// A principal: who put the row, written by the host. A part of the primary key, so that everybody has rows of his own and
+    /// nobody puts another's.
+    Caller,
 }
 
 impl Fill {
@@ -123,7 +149,7 @@ impl Fill {
             Self::Value(value) => value,
             Self::Created | Self::Updated => &Self::TIMELESS,
             // No row is older.
-            Self::Session => &[],
+            Self::Session | Self::Caller => &[],
         }
     }
 }
@@ -404,6 +430,11 @@ impl Schema {
     pub fn followed(&self, name: &str) -> Option<Cow<'_, Table>> {
         let view = || self.query(name).and_then(Query::rows).map(Cow::Owned);
         self.table(name).map(Cow::Borrowed).or_else(view)
+    }
+
+    /// The tables of the store: all but volatile ones.
+    pub fn stored(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().filter(|table| table.kind.is_stored())
     }
 
     /// The table called `name`.

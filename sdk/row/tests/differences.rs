@@ -152,6 +152,77 @@ fn indexes_over_rows_that_are_there() {
 }
 
 #[test]
+fn last_values_are_kept_or_forgotten_and_never_moved() {
+    let cursor = || Table {
+        name: "cursor".into(),
+        kind: TableKind::Volatile,
+        columns: vec![Column { default: Some(Fill::Caller), ..column("who", Type::Principal) }, column("x", Type::F32)],
+        indexes: vec![],
+        ..schema().tables.remove(0)
+    };
+    let check = |change: fn(&mut Schema), expect: Expect| {
+        let mut old = schema();
+        old.tables.insert(0, cursor());
+        let mut new = old.clone();
+        change(&mut new);
+        let lines = old.differences(&new, Way::On).into_iter().map(|one| format!("{one} ({})\n", one.effect));
+        expect.assert_eq(&lines.collect::<String>());
+        let back = old.differences(&new, Way::Back);
+        assert_eq!(old.differences(&new, Way::On), back, "there is no other way back");
+    };
+    check(|_| (), expect![""]);
+    check(
+        |new| new.tables[0].public = false,
+        expect![[r#"
+        ~ table cursor: it is private now (callers made for the old one are refused)
+    "#]],
+    );
+    check(
+        |new| drop(new.tables.remove(0)),
+        expect![[r#"
+        - table cursor (its last values are forgotten; callers made for the old one are refused)
+    "#]],
+    );
+    check(
+        |new| new.tables[0].columns[1].ty = Type::F64,
+        expect![[r#"
+        ~ table cursor: its rows are { who: principal, x: f64 }, volatile (its last values are forgotten; callers made for the old one are refused)
+    "#]],
+    );
+    check(
+        |new| {
+            new.tables[0].kind = TableKind::Durable;
+            new.tables[0].columns[0].default = None;
+        },
+        expect![[r#"
+            ~ table cursor: it is durable now (its last values are forgotten; callers made for the old one are refused)
+        "#]],
+    );
+    // The other way round rows would be lost.
+    self::check(
+        |new| new.tables[0].kind = TableKind::Volatile,
+        expect![[r#"
+        ~ table rows: its kind differs (refused: rows would be lost)
+    "#]],
+    );
+    self::check(
+        |new| {
+            let who = Column { default: Some(Fill::Caller), ..column("who", Type::Principal) };
+            let columns = vec![who, column("x", Type::F32)];
+            new.tables.push(Table {
+                name: "values".into(),
+                kind: TableKind::Volatile,
+                columns,
+                ..new.tables[0].clone()
+            });
+        },
+        expect![[r#"
+            + table values { who: principal, x: f32 }, volatile (data is kept)
+        "#]],
+    );
+}
+
+#[test]
 fn functions_change_for_their_callers() {
     check(
         |new| {

@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use isx_row::schema::{
-    Access, Column, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
+    Access, Column, Doing, Fill, Hook, Index, IndexKind, Query, Reducer, RowEvent, Schedule, Schema, Table, TableKind,
 };
 use isx_row::{Field, Span, Type, Variant};
 
@@ -21,6 +21,12 @@ fn table(name: &str, kind: TableKind) -> Table {
         auto_inc: None,
         indexes: vec![],
     }
+}
+
+/// A volatile table whose rows are those of callers.
+fn volatile(name: &str) -> Table {
+    let who = Column { default: Some(Fill::Caller), ..column("who", Type::Principal) };
+    Table { columns: vec![who, column("x", Type::F32)], ..table(name, TableKind::Volatile) }
 }
 
 fn index(name: &str, columns: &[u16]) -> Index {
@@ -48,11 +54,7 @@ fn schema() -> Schema {
         name: "word-count".into(),
         version: "0.1.0".into(),
         public: false,
-        tables: vec![
-            table("events", TableKind::Event),
-            table("rows", TableKind::Durable),
-            table("values", TableKind::Volatile),
-        ],
+        tables: vec![table("events", TableKind::Event), table("rows", TableKind::Durable), volatile("values")],
         reducers: vec![reducer("act"), reducer("on_rows")],
         queries: vec![query("ask")],
         links: vec![],
@@ -373,7 +375,9 @@ fn hooks() {
     );
     check(
         hook("values", RowEvent::Insert, 1),
-        expect!["malformed: hook `on_rows` is on an event that table `values` never has"],
+        expect![
+            "malformed: hook `on_rows` is on table `values`, which is volatile: its rows are for who follows it and run nothing; call a reducer instead of putting, or make the table durable"
+        ],
     );
     check(
         |schema| schema.reducers.iter_mut().for_each(|reducer| reducer.hook = Some(Hook::Init)),
@@ -518,11 +522,146 @@ fn tables_of_sessions() {
 }
 
 #[test]
+fn volatile_tables() {
+    let values = |change: fn(&mut Table)| move |schema: &mut Schema| change(&mut schema.tables[2]);
+    check(values(|_| ()), expect!["allowed"]);
+    check(
+        values(|table| {
+            table.columns.insert(0, column("hand", Type::U8));
+            table.primary_key = vec![0, 1];
+        }),
+        expect!["allowed"],
+    );
+    check(
+        values(|table| table.columns[0].default = None),
+        expect![
+            "malformed: table `values` is volatile and has not one column that says whose a row is: mark a principal of its primary key"
+        ],
+    );
+    check(
+        values(|table| table.columns.push(Column { name: "by".into(), ..table.columns[0].clone() })),
+        expect![
+            "malformed: table `values` is volatile and has not one column that says whose a row is: mark a principal of its primary key"
+        ],
+    );
+    check(
+        values(|table| table.columns[0].ty = Type::U64),
+        expect![
+            "malformed: column `values.who` is written by the host with who put the row and is no principal: make it one"
+        ],
+    );
+    check(
+        values(|table| {
+            table.columns.push(column("id", Type::U8));
+            table.primary_key = vec![2];
+        }),
+        expect![
+            "malformed: the primary key of volatile table `values` lacks the column that says whose a row is, so that one caller could overwrite another's: add it to the key"
+        ],
+    );
+    check(
+        values(|table| table.columns[1].default = Some(Fill::Value(vec![0; 4]))),
+        expect![
+            "malformed: column `values.x` has a default or is written by the host: a volatile table has no older rows and no log time, remove it"
+        ],
+    );
+    check(
+        values(|table| {
+            table.columns.push(Column { default: Some(Fill::Updated), ..column("at", Type::Time) });
+        }),
+        expect![
+            "malformed: column `values.at` has a default or is written by the host: a volatile table has no older rows and no log time, remove it"
+        ],
+    );
+    check(
+        values(|table| table.version = 2),
+        expect!["malformed: volatile table `values` has version 2: it has no older rows, so 1"],
+    );
+    check(
+        values(|table| table.indexes = vec![index("who", &[0])]),
+        expect!["malformed: table `values` keeps no rows, so it has no indexes and no auto_inc: remove them"],
+    );
+    check(
+        values(|table| {
+            table.columns.push(column("id", Type::U8));
+            (table.primary_key, table.auto_inc) = (vec![0, 2], Some(2));
+        }),
+        expect!["malformed: table `values` keeps no rows, so it has no indexes and no auto_inc: remove them"],
+    );
+    check(
+        values(|table| table.kind = TableKind::Durable),
+        expect!["malformed: a column of `values` says who put a row: only rows of volatile tables are put"],
+    );
+
+    // No function has to do with them.
+    let names = |name: &str| vec![name.to_string()];
+    let declare = |access: Access| |schema: &mut Schema| schema.reducers[0].access = Some(access);
+    check(
+        declare(Access { reads: names("values"), ..Access::default() }),
+        expect![
+            "malformed: `act` declares reads of `values`, which is volatile: its rows are put and followed by callers and seen by no function; remove it there, or make the table durable"
+        ],
+    );
+    check(
+        declare(Access { inserts: names("values"), ..Access::default() }),
+        expect![
+            "malformed: `act` declares inserts of `values`, which is volatile: its rows are put and followed by callers and seen by no function; remove it there, or make the table durable"
+        ],
+    );
+    check(
+        |schema| schema.queries[0].reads = Some(vec!["values".into()]),
+        expect![
+            "malformed: `ask` declares reads of `values`, which is volatile: its rows are put and followed by callers and seen by no function; remove it there, or make the table durable"
+        ],
+    );
+    check(
+        |schema| {
+            let row = Field { name: "row".into(), ty: schema.tables[2].row_type() };
+            schema.reducers[1].hook = Some(Hook::OwnTable { table: "values".into(), event: RowEvent::Insert });
+            schema.reducers[1].arguments = vec![row];
+        },
+        expect![
+            "malformed: hook `on_rows` is on table `values`, which is volatile: its rows are for who follows it and run nothing; call a reducer instead of putting, or make the table durable"
+        ],
+    );
+    check(
+        |schema| schema.reducers[1].hook = Some(Hook::Due { table: "values".into() }),
+        expect![
+            "malformed: hook `on_rows` is on table `values`, which is volatile: its rows are for who follows it and run nothing; call a reducer instead of putting, or make the table durable"
+        ],
+    );
+}
+
+#[test]
+fn methods_of_volatile_tables() {
+    let mut schema = schema();
+    schema.tables[2].columns.insert(0, column("hand", Type::U8));
+    schema.tables[2].primary_key = vec![0, 1];
+    let found = |method: &str| {
+        schema.doing(method).map(|(table, doing)| {
+            let names: Vec<String> = table.arguments(doing).into_iter().map(|field| field.name).collect();
+            (doing, names.join(", "))
+        })
+    };
+    assert_eq!(found("values.put"), Some((Doing::Put, "hand, x".into())));
+    assert_eq!(found(&Doing::Delete.method("values")), Some((Doing::Delete, "hand".into())));
+    for none in ["values", "values.", "values.take", "values.put.put", ".put", "rows.put", "other.put"] {
+        assert_eq!(found(none), None, "{none}");
+    }
+    let (table, mut other) = (&schema.tables[2], schema.tables[2].clone());
+    other.public = false;
+    assert!(other.keeps_values_of(table));
+    other.columns[0].ty = Type::U16;
+    assert!(!other.keeps_values_of(table));
+    assert!(!schema.tables[1].keeps_values_of(&schema.tables[1]), "it is stored");
+}
+
+#[test]
 fn access() {
     let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
     let declare = |access: Access| |schema: &mut Schema| schema.reducers[0].access = Some(access);
     check(
-        declare(Access { reads: names(&["events", "rows"]), inserts: names(&["values"]), ..Access::default() }),
+        declare(Access { reads: names(&["events", "rows"]), inserts: names(&["events"]), ..Access::default() }),
         expect!["allowed"],
     );
     check(
@@ -539,7 +678,9 @@ fn access() {
     );
     check(
         declare(Access { reads: names(&["values"]), ..Access::default() }),
-        expect!["malformed: `act` declares reads of `values`, whose kind has none"],
+        expect![
+            "malformed: `act` declares reads of `values`, which is volatile: its rows are put and followed by callers and seen by no function; remove it there, or make the table durable"
+        ],
     );
     check(
         |schema| schema.queries[0].reads = Some(names(&["events"])),

@@ -344,6 +344,26 @@ fn timed() -> Schema {
     Schema { name: "times".into(), version: "1.0.0".into(), tables: vec![visit], ..Schema::default() }
 }
 
+/// A module with last values.
+fn volatile() -> Schema {
+    let column = |name: &str, ty: Type, default| Column { name: name.into(), ty, default, since: 1 };
+    let cursor = Table {
+        name: "cursor".into(),
+        kind: TableKind::Volatile,
+        public: true,
+        version: 1,
+        columns: vec![
+            column("hand", Type::U8, None),
+            column("who", Type::Principal, Some(Fill::Caller)),
+            column("x", Type::F32, None),
+        ],
+        primary_key: vec![1, 0],
+        auto_inc: None,
+        indexes: vec![],
+    };
+    Schema { name: "values".into(), version: "1.0.0".into(), tables: vec![cursor], ..Schema::default() }
+}
+
 /// A module with every hook that time or an upgrade sets off.
 fn hooked() -> Schema {
     let column = |name: &str, ty: Type| Column { name: name.into(), ty, default: None, since: 1 };
@@ -402,6 +422,7 @@ fn schemas_and_signatures() {
     writeln!(file, "schema | {}", hex(&bytes)).unwrap();
     writeln!(file, "schema with times | {}", hex(&timed().encode().unwrap())).unwrap();
     writeln!(file, "schema with hooks | {}", hex(&hooked().encode().unwrap())).unwrap();
+    writeln!(file, "schema with last values | {}", hex(&volatile().encode().unwrap())).unwrap();
     for table in &schema.tables {
         writeln!(file, "signature of table {} | {}", table.name, table.signature()).unwrap();
     }
@@ -415,4 +436,5 @@ fn schemas_and_signatures() {
     assert_eq!(Schema::decode(&lines("schema.txt")[0]).unwrap(), schema);
     assert_eq!(Schema::decode(&lines("schema.txt")[1]).unwrap(), timed());
     assert_eq!(Schema::decode(&lines("schema.txt")[2]).unwrap(), hooked());
+    assert_eq!(Schema::decode(&lines("schema.txt")[3]).unwrap(), volatile());
 }

@@ -161,6 +161,9 @@ fn bound(bound: &Bound) -> ops::Bound<&[u8]> {
 impl Port for Host {
     fn open(&self, name: &str) -> Result<u32, Fault> {
         let position = self.schema.tables.iter().position(|table| table.name == name);
+        if self.schema.table(name).is_some_and(|table| !table.kind.is_stored()) {
+            return refuse(Code::Unsupported, format!("table {name:.64} is volatile: no function reads or writes it"));
+        }
         match position.and_then(|position| u32::try_from(position).ok()) {
             Some(number) => Ok(number),
             None => refuse(Code::NotFound, format!("table {name:.64}")),

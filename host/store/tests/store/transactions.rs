@@ -1,7 +1,7 @@
 //! What transactions refuse, number and bound.
 
-use crate::tables::{counter, counters, decode, id_key, name_key, rows, schema};
-use isx_row::schema::{Table, TableKind};
+use crate::tables::{column, counter, counters, decode, id_key, name_key, rows, schema};
+use isx_row::schema::{Column, Fill, Table, TableKind};
 use isx_row::{Code, Type, Value};
 use isx_store::{Database, Limits, Scan, TableId, limits};
 
@@ -53,9 +53,26 @@ fn refusals() {
 }
 
 #[test]
-fn kinds_that_are_not_built_are_refused() {
-    let volatile = Table { kind: TableKind::Volatile, auto_inc: None, indexes: vec![], ..counters(false) };
-    assert_eq!(Database::new(schema(vec![volatile])).unwrap_err().code, Code::Unsupported);
+fn of_volatile_tables_nothing_is_stored() {
+    let who = Column { default: Some(Fill::Caller), ..column("who", Type::Principal) };
+    let volatile = Table {
+        name: "cursor".into(),
+        kind: TableKind::Volatile,
+        columns: vec![who, column("x", Type::F32)],
+        primary_key: vec![0],
+        auto_inc: None,
+        indexes: vec![],
+        ..counters(false)
+    };
+    let both = Database::new(schema(vec![counters(false), volatile.clone()])).unwrap();
+    assert_eq!((both.table("counter"), both.table("cursor")), (Some(COUNTER), None));
+    // It comes and goes with an upgrade, and the rows of others stay; the other way round rows would be lost.
+    let without = both.with_schema(schema(vec![counters(false)])).unwrap();
+    assert_eq!(without.table("cursor"), None);
+    let again = without.with_schema(both.schema().clone()).unwrap();
+    assert_eq!(again.state_hash(), both.state_hash());
+    let turned = Table { name: "counter".into(), ..volatile };
+    assert_eq!(both.with_schema(schema(vec![turned])).unwrap_err().code, Code::Incompatible);
 }
 
 #[test]
@@ -97,7 +114,7 @@ fn a_number_is_given_once_even_if_its_row_did_not_stay() {
 
 #[test]
 fn used_up_numbers_are_refused() {
-    let table = Table { columns: vec![crate::tables::column("id", Type::I8)], indexes: vec![], ..counters(false) };
+    let table = Table { columns: vec![column("id", Type::I8)], indexes: vec![], ..counters(false) };
     let mut database = Database::new(schema(vec![table.clone()])).unwrap();
     let mut transaction = database.begin();
     let row = |id| crate::tables::encode(&table, &[Value::I8(id)]);

@@ -10,6 +10,7 @@ use crate::module::rows::Rows;
 use crate::module::within::Within;
 use isx_row::codec::CodecError;
 use isx_row::{Code, Error, Typed};
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,6 +34,17 @@ pub trait Table: Typed {
 
     #[doc(hidden)]
     fn __number() -> &'static Number;
+}
+
+/// What no row has: `#[isx::table(volatile)]` asks for it where a function would use such a table.
+#[diagnostic::on_unimplemented(
+    message = "a volatile table is used by no reducer, query or view",
+    label = "clients put rows into it (`isx put PATH:table`, `TABLE.put` of the mount's object) and follow it",
+    note = "what functions are to see is put by a reducer into a durable or session table"
+)]
+pub trait OfFunctions {
+    /// What there is no way to come by.
+    fn never() -> Infallible;
 }
 
 /// The right of queries: reading.

@@ -2,14 +2,13 @@
 //!
 //! Integers are little-endian. A name or text is a u8 length and its bytes, a list a u16 count and its elements, a flag
 //! a byte 0 or 1, what may be absent a flag and what is there. A type is a code and its parts. A column's default is a
-//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change, 4 the session. A hook is a
-//! byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
+//! byte: 0 none, 1 a value (u32 length and its bytes), 2 the time of the insert, 3 that of the last change, 4 the session,
+//! 5 the caller. A hook is a byte: 0 none, 1 init, 2 an own table (name, event), 3 upgrade, 4 a distance (i64 microseconds), 5 a calendar (text),
 //! 6 a due row (name of the table), 7 connect, 8 disconnect, 9 another's table (path, name, event), 10 a reply (path, name).
 //! A link is its path, the reducers it sends to and the functions it joins, each its name, arguments and answer.
 
 use super::{
     Access, Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table,
-    TableKind,
 };
 use crate::cron::CRON_BYTES_MAX;
 use crate::error::{Code, Error};
@@ -62,6 +61,7 @@ pub(super) mod code {
     pub(crate) const FILL_CREATED: u8 = 2;
     pub(crate) const FILL_UPDATED: u8 = 3;
     pub(crate) const FILL_SESSION: u8 = 4;
+    pub(crate) const FILL_CALLER: u8 = 5;
     pub(crate) const HOOK_NONE: u8 = 0;
     pub(crate) const HOOK_INIT: u8 = 1;
     pub(crate) const HOOK_OWN_TABLE: u8 = 2;
@@ -256,6 +256,7 @@ fn put_table(out: &mut Vec<u8>, table: &Table) {
             Some(Fill::Created) => out.push(code::FILL_CREATED),
             Some(Fill::Updated) => out.push(code::FILL_UPDATED),
             Some(Fill::Session) => out.push(code::FILL_SESSION),
+            Some(Fill::Caller) => out.push(code::FILL_CALLER),
         }
         put_u16(out, column.since);
     });
@@ -471,15 +472,11 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn table(&mut self) -> Result<Table, Error> {
+        let (name, kind) = (self.name()?, self.u8()?);
+        let kind = super::TableKind::ALL.into_iter().find(|known| *known as u8 == kind);
         Ok(Table {
-            name: self.name()?,
-            kind: match self.u8()? {
-                1 => TableKind::Durable,
-                2 => TableKind::Session,
-                3 => TableKind::Event,
-                4 => TableKind::Volatile,
-                _ => return Err(malformed("the schema has a table of an unknown kind")),
-            },
+            name,
+            kind: kind.ok_or_else(|| malformed("the schema has a table of an unknown kind"))?,
             public: self.flag()?,
             version: self.u16()?,
             columns: self.list(FIELDS_MAX, "FIELDS_MAX", Self::column)?,
@@ -516,6 +513,7 @@ impl<'a> Reader<'a> {
                 code::FILL_CREATED => Some(Fill::Created),
                 code::FILL_UPDATED => Some(Fill::Updated),
                 code::FILL_SESSION => Some(Fill::Session),
+                code::FILL_CALLER => Some(Fill::Caller),
                 _ => return Err(malformed("the schema has a column with an unknown default")),
             },
             since: self.u16()?,

@@ -1,6 +1,7 @@
 //! The rules of schemas.
 
 use super::canonical::{malformed, over};
+use super::volatile;
 use super::{
     Access, Column, Fill, Hook, Index, IndexKind, Link, Query, Reducer, RowEvent, Schedule, Schema, Sent, Table,
     TableKind,
@@ -230,6 +231,7 @@ fn table(table: &Table) -> Checked {
         }
     }
     sessions(table)?;
+    volatile::check(table)?;
     if let Some(position) = table.auto_inc {
         let column = table.columns.get(usize::from(position));
         if !table.primary_key.contains(&position) || !column.is_some_and(|column| is_integer(&column.ty)) {
@@ -292,10 +294,13 @@ fn column(table: &Table, column: &Column, since: u16) -> Checked {
         Some(Fill::Session) if column.ty != Type::Uuid => {
             Err(malformed(format!("{place} is written by the host with the session and is no uuid: make it one")))
         }
+        Some(Fill::Caller) if column.ty != Type::Principal => Err(malformed(format!(
+            "{place} is written by the host with who put the row and is no principal: make it one"
+        ))),
         Some(Fill::Session) if column.since > 1 => {
             Err(malformed(format!("{place} says whose a row is, and was added later: rows had no session before")))
         }
-        Some(Fill::Created | Fill::Updated | Fill::Session) => Ok(()),
+        Some(Fill::Created | Fill::Updated | Fill::Session | Fill::Caller) => Ok(()),
         None if column.since > 1 => {
             Err(malformed(format!("{place} was added later and has no default for the older rows: give it one")))
         }
@@ -348,7 +353,7 @@ fn reducer(schema: &Schema, reducer: &Reducer) -> Checked {
     }
     let Some(Access { reads, inserts, updates, deletes }) = &reducer.access else { return Ok(()) };
     let name = &reducer.name;
-    tables(schema, name, "reads", reads, |kind| kind != TableKind::Volatile)?;
+    tables(schema, name, "reads", reads, |_| true)?;
     tables(schema, name, "inserts", inserts, |_| true)?;
     tables(schema, name, "updates", updates, |kind| kind != TableKind::Event)?;
     tables(schema, name, "deletes", deletes, |kind| kind != TableKind::Event)
@@ -395,7 +400,7 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
             }
         }
         Hook::OwnTable { table, event } => {
-            let table = table_of(schema, reducer, table)?;
+            let table = stored_of(schema, reducer, table)?;
             let happens = match table.kind {
                 TableKind::Durable | TableKind::Session => true,
                 TableKind::Event => *event == RowEvent::Insert,
@@ -408,7 +413,7 @@ fn hook(schema: &Schema, reducer: &Reducer, hook: &Hook) -> Checked {
             takes_rows(reducer, table, if *event == RowEvent::Update { 2 } else { 1 })
         }
         Hook::Due { table } => {
-            let table = table_of(schema, reducer, table)?;
+            let table = stored_of(schema, reducer, table)?;
             let is_time = |position: &u16| {
                 table.columns.get(usize::from(*position)).is_some_and(|column| column.ty == Type::Time)
             };
@@ -485,9 +490,16 @@ fn schedule(name: &str, schedule: &Schedule) -> Checked {
     }
 }
 
-fn table_of<'a>(schema: &'a Schema, reducer: &Reducer, table: &str) -> Result<&'a Table, Error> {
-    let missing = || malformed(format!("hook `{}` is on table `{table}`, which the module has not", reducer.name));
-    schema.table(table).ok_or_else(missing)
+fn stored_of<'a>(schema: &'a Schema, reducer: &Reducer, table: &str) -> Result<&'a Table, Error> {
+    let hook = &reducer.name;
+    match schema.table(table) {
+        Some(table) if table.kind.is_stored() => Ok(table),
+        Some(_) => Err(malformed(format!(
+            "hook `{hook}` is on table `{table}`, which is volatile: its rows are for who follows it and run nothing; call a \
+             reducer instead of putting, or make the table durable"
+        ))),
+        None => Err(malformed(format!("hook `{hook}` is on table `{table}`, which the module has not"))),
+    }
 }
 
 fn takes_rows(reducer: &Reducer, table: &Table, rows: usize) -> Checked {
@@ -549,6 +561,12 @@ fn tables(schema: &Schema, function: &str, what: &str, names: &[String], may: im
         match schema.table(name) {
             None => {
                 return Err(malformed(format!("`{function}` declares {what} of `{name}`, which the module has not")));
+            }
+            Some(table) if !table.kind.is_stored() => {
+                return Err(malformed(format!(
+                    "`{function}` declares {what} of `{name}`, which is volatile: its rows are put and followed by callers and \
+                     seen by no function; remove it there, or make the table durable"
+                )));
             }
             Some(table) if !may(table.kind) => {
                 return Err(malformed(format!("`{function}` declares {what} of `{name}`, whose kind has none")));

@@ -44,6 +44,8 @@ pub enum Effect {
     Migrated,
     /// What rows hold, or rows, are lost: it is the way back.
     Lost,
+    /// Last values of a volatile table are forgotten, and those who follow it are told so; callers put them again.
+    Forgotten,
     /// An upgrade is refused: rows would be lost, or could not be read.
     Refused,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Effect {
             Self::Indexed => "data is kept; calls wait while rows are put into it",
             Self::Migrated => "rows go through the module's hook; calls wait meanwhile",
             Self::Lost => "this data is lost; calls wait meanwhile",
+            Self::Forgotten => "its last values are forgotten; callers made for the old one are refused",
             Self::Refused => "refused: rows would be lost",
         })
     }
@@ -93,6 +96,12 @@ impl Schema {
                     let (change, detail) = (Change::Removed, String::new());
                     found.push(Difference { change, item, detail, effect: Effect::Lost });
                 }
+                (Ok(Fate::Forgotten), _) => found.push(match new.table(&table.name) {
+                    None => {
+                        Difference { change: Change::Removed, item, detail: String::new(), effect: Effect::Forgotten }
+                    }
+                    Some(new) => changed(item, forgotten(table, new), Effect::Forgotten),
+                }),
                 (Ok(Fate::Cut), _) => {
                     let known = new.table(&table.name).map_or(0, |new| new.columns.len());
                     let lost = table.columns.iter().skip(known).map(|column| format!("column {} removed", column.name));
@@ -183,6 +192,14 @@ impl Index {
     }
 }
 
+/// How a table differs from a volatile one of the same name whose values it does not keep.
+fn forgotten(old: &Table, new: &Table) -> String {
+    match old.kind == new.kind {
+        true => format!("its rows are{}", new.shape()),
+        false => format!("it is {} now", new.kind.word()),
+    }
+}
+
 fn changed(item: String, detail: String, effect: Effect) -> Difference {
     Difference { change: Change::Changed, item, detail, effect }
 }
@@ -247,7 +264,8 @@ impl Item for Table {
     fn shape(&self) -> String {
         let columns: Vec<String> =
             self.columns.iter().map(|column| format!("{}: {}", column.name, column.ty)).collect();
-        format!(" {{ {} }}", columns.join(", "))
+        let kind = if self.kind.is_stored() { "" } else { ", volatile" };
+        format!(" {{ {} }}{kind}", columns.join(", "))
     }
 
     fn differences(&self, new: &Self, item: &str, found: &mut Vec<Difference>) {

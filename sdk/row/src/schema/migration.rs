@@ -32,6 +32,8 @@ pub enum Fate<'a> {
     Cut,
     /// They are lost with the table, which the module does not know.
     Lost,
+    /// They are last values, which nobody keeps.
+    Forgotten,
 }
 
 impl Schema {
@@ -47,6 +49,10 @@ impl Schema {
     /// # Errors
     /// Why they can not be kept, in the words of a refusal.
     pub fn fate<'a>(&'a self, old: &Table, way: Way) -> Result<Fate<'a>, Box<str>> {
+        if !old.kind.is_stored() {
+            let kept = self.table(&old.name).is_some_and(|new| new.keeps_values_of(old));
+            return Ok(if kept { Fate::Kept } else { Fate::Forgotten });
+        }
         let why = match self.table(&old.name) {
             Some(new) => match new.follows(old) {
                 Ok(()) => {

@@ -303,6 +303,7 @@ impl Sink<'_> {
                 Some(FillDesc::Created) => self.u8(code::FILL_CREATED),
                 Some(FillDesc::Updated) => self.u8(code::FILL_UPDATED),
                 Some(FillDesc::Session) => self.u8(code::FILL_SESSION),
+                Some(FillDesc::Caller) => self.u8(code::FILL_CALLER),
             }
             self.u16(column.since);
             index += 1;

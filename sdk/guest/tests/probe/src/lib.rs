@@ -6,6 +6,7 @@ isx::module!(public);
 
 pub mod accounts;
 pub mod alarms;
+pub mod cursors;
 pub mod items;
 pub mod notes;
 pub mod online;

@@ -74,6 +74,8 @@ pub enum FillDesc {
     Updated,
     /// The session whose call inserted the row.
     Session,
+    /// Who put the row.
+    Caller,
 }
 
 /// A [`crate::schema::Index`].
