@@ -17,6 +17,7 @@ use isx_row::Error;
 use pace::Pace;
 use room::Room;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// What a node may take; as much as there is of what is not said.
@@ -24,8 +25,8 @@ use std::time::Duration;
 pub struct Budgets {
     /// Processor time of the process and of children it waited for, in thousandths of a processor.
     pub cpu_milli: Option<u64>,
-    /// Bytes of state: rows, indexes and messages as the store counts them, change rings, the tree of names. Not the code of
-    /// modules, what calls under way use, and what is read of the past.
+    /// Bytes of state: rows, indexes and messages as the store counts them, change rings, the tree of names; and rows of
+    /// volatile tables. Not the code of modules, what calls under way use, and what is read of the past.
     pub memory_bytes: Option<u64>,
     /// Bytes of the files in the state folder.
     pub disk_bytes: Option<u64>,
@@ -144,6 +145,19 @@ impl Governor {
     /// `limit` or `busy`, as [`Governor::admit`].
     pub(crate) fn admit_file(&self, raft: &Raft, bytes: u64) -> Result<(), Error> {
         self.room.admit_file(raft, bytes).map_err(Full::refuse)
+    }
+
+    /// The bytes of what is kept in memory beside the state; whoever keeps it counts them here.
+    pub(crate) fn kept_bytes(&self) -> Arc<AtomicU64> {
+        self.room.kept_bytes()
+    }
+
+    /// Admits so many more bytes of what is kept in memory beside the state.
+    ///
+    /// # Errors
+    /// `limit` where there is no room.
+    pub(crate) fn admit_kept(&self, raft: &Raft, bytes: usize) -> Result<(), Error> {
+        self.room.admit_kept(raft, bytes as u64).map_err(Full::refuse)
     }
 
     /// Looks how much the state folder takes; what is to be done for room. Blocks for a look at each file.

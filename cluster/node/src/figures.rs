@@ -182,6 +182,11 @@ fn mounts(shared: &Shared) -> Vec<Family> {
     let gauge = |value: &dyn Fn(&isx_cluster::MountView<'_>) -> f64| {
         Values::Gauges(view.mounts().map(|mount| (vec![("mount", named(&mount.id()))], value(&mount))).collect())
     };
+    let kept = shared.values.usage();
+    let values = |value: &dyn Fn(u64, u64) -> f64| {
+        let gauge = |(mount, rows, bytes): &(MountId, u64, u64)| (vec![("mount", named(mount))], value(*rows, *bytes));
+        Values::Gauges(kept.iter().map(gauge).collect())
+    };
     vec![
         Family::new("isx_mounts", "Mounts that this node has replicas of.", Values::now(view.mounts().count() as f64)),
         Family::new("isx_mount_rows", "Rows of a mount.", gauge(&|mount| mount.database().usage().rows as f64)),
@@ -192,6 +197,9 @@ fn mounts(shared: &Shared) -> Vec<Family> {
             "Sessions that a mount's module knows as connected.",
             gauge(&|mount| mount.connected().count() as f64),
         ),
+        Family::new("isx_mount_values", "Rows of a mount's volatile tables.", values(&|rows, _| rows as f64)),
+        Family::new("isx_mount_volatile", "Memory of a mount's volatile tables.", values(&|_, bytes| bytes as f64))
+            .with(Unit::Bytes),
     ]
 }
 

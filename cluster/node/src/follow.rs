@@ -1,6 +1,8 @@
-//! Following a table: the rows of one revision, or what came after a cursor, then what comes. Views: [`live`].
+//! Following a table: the rows of one revision, or what came after a cursor, then what comes. Views: [`live`]; volatile
+//! tables: [`values`].
 
 pub(crate) mod live;
+pub(crate) mod values;
 
 use crate::gauges::Follower;
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_PROGRESS_REVISIONS, FOLLOW_ROWS_MAX};

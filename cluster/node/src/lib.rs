@@ -19,6 +19,8 @@
 //!   `tests/budget_memory.rs`, `tests/budget_disk.rs`.
 //! - A session that nobody holds any more ends, whoever restarted meanwhile (`vat::sessions` in isx-sim).
 //! - Callers without the owner's rights see public members only (`tests/node.rs`).
+//! - Last values are in no log, are nobody's but their caller's, and who follows has the newest of each however slow he is:
+//!   `values::kept::tests`, `tests/values.rs`, `vat::volatile` in isx-sim.
 //!
 //! # Example
 //! A program brings a node along, and another reaches it over the network: see [`Node::dev`] and `isx_client::dial`.
@@ -62,6 +64,7 @@ mod shared;
 #[cfg(feature = "real")]
 mod state;
 mod upkeep;
+mod values;
 
 pub use budget::{Budgets, Machine, Space};
 /// What a node keeps of the past of its mounts.

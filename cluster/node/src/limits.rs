@@ -30,6 +30,22 @@ pub const LIVE_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const LIVE_CHANGES_MAX: usize = 4096;
 /// How long a followed view waits where too many wait already for the node's budget.
 pub const LIVE_PAUSE: Duration = Duration::from_millis(500);
+/// Bytes of one row of a volatile table; a larger one is refused: it is what changes all the time.
+pub const VALUE_ROW_BYTES_MAX: usize = 16 * 1024;
+/// Rows of a mount's volatile tables; more are refused.
+pub const VALUES_ROWS_MAX: usize = 4096;
+/// Rows that one principal has of them; more are refused, so that nobody keeps others out.
+pub const VALUES_OF_ONE_MAX: usize = 64;
+/// Bytes of a mount's volatile tables in memory; more are refused, deleting works.
+pub const VALUES_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of those of all mounts; more are refused with `busy`, deleting works.
+pub const VALUES_ALL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Deleted rows of a volatile table that are remembered for who follows it; who was told less begins again.
+pub const VALUES_GONE_MAX: usize = 1024;
+/// Bytes of them.
+pub const VALUES_GONE_BYTES_MAX: usize = 256 * 1024;
+/// The shortest time between two steps that a follower of a volatile table is told: what changes twice within it is told once.
+pub const VALUES_STEP_EVERY: Duration = Duration::from_millis(10);
 /// Lines that are kept of what a mount logged; the oldest go.
 pub const LOG_LINES_MAX: usize = 4096;
 /// Bytes of them; the oldest go.
@@ -112,3 +128,7 @@ const _: () = assert!(MEMORY_BYTES_LEAST > isx_cluster::limits::RING_BYTES_MAX a
 const _: () = assert!(CALL_WITHIN.as_secs() <= CALL_WITHIN_MAX.as_secs());
 const _: () = assert!(LOG_PART_LINES_MAX * 64 + LOG_BYTES_MAX / 4 < isx_row::limits::VALUE_BYTES_MAX);
 const _: () = assert!(FOLLOW_PART_BYTES_MAX < isx_row::limits::VALUE_BYTES_MAX);
+// A row travels in one part, and no caller can fill a mount.
+const _: () = assert!(
+    VALUE_ROW_BYTES_MAX < FOLLOW_PART_BYTES_MAX && VALUES_OF_ONE_MAX * VALUE_ROW_BYTES_MAX < VALUES_BYTES_MAX / 4
+);

@@ -16,6 +16,7 @@ use isx_iface::usage::FunctionUsage;
 use isx_iface::{Module, ModuleStub, serve_module};
 use isx_port::Lane;
 use isx_raft::{Consistency, Moment};
+use isx_row::schema::Table;
 use isx_row::{Bytes, Code, Condition, ContentHash, Error, Revision, Signature, Time};
 use isx_store::{EntryContext, Position, Scan};
 use std::sync::Arc;
@@ -53,6 +54,28 @@ impl Administration {
             Some(revision) => Err(Error::new(Code::Unsupported, format!("revision {revision} is of the past"))),
             None => self.who.owner_only("the mount's administration"),
         }
+    }
+
+    /// A page of the last values of a volatile table.
+    fn values(&self, table: &Table, after: Option<Bytes>, count: usize) -> Result<Rows, Error> {
+        if let Some(revision) = self.at {
+            let text = format!("table {} is volatile: of revision {revision} nobody kept its rows", table.name);
+            return Err(Error::new(Code::Unsupported, text));
+        }
+        let Place { group, mount } = self.place();
+        let place = self.shared.values_of(group, mount, Arc::new(table.clone()))?;
+        let after = after.map(|Bytes(key)| key);
+        let mut found = self.shared.values.rows(&place, after.as_deref(), count + 1);
+        let mut bytes = 0;
+        let fits = |(_, row): &&(Arc<[u8]>, Arc<[u8]>)| {
+            bytes += row.len() + 8;
+            bytes <= PAGE_BYTES_MAX
+        };
+        let fitting = found.iter().take(count).take_while(fits).count();
+        let more = fitting < found.len();
+        found.truncate(fitting);
+        let next = found.last().filter(|_| more).map(|(key, _)| Bytes(key.to_vec()));
+        Ok(Rows { revision: 0, rows: found.iter().map(|(_, row)| Bytes(row.to_vec())).collect(), next })
     }
 
     async fn state(&self) -> Result<String, Error> {
@@ -96,11 +119,15 @@ impl Module for Administration {
         let view = self.view().await?;
         let mount = mount_in(&view, &self.binding.mount)?;
         let database = mount.database();
+        let count = (limit as usize).clamp(1, PAGE_COUNT_MAX);
+        if let Some(volatile) = database.schema().table(&table).filter(|table| !table.kind.is_stored()) {
+            let values = self.values(volatile, after, count)?;
+            return Ok(Rows { revision: mount.revision().0, ..values });
+        }
         let id = database
             .table(&table)
             .filter(|id| !database.is_post(*id))
             .ok_or_else(|| Error::new(Code::NotFound, format!("table {table} is not found")))?;
-        let count = (limit as usize).clamp(1, PAGE_COUNT_MAX);
         let after = after.map(|Bytes(bytes)| Position::from_bytes(bytes));
         let chunk = database.scan(&Scan::all(id), after.as_ref(), count, PAGE_BYTES_MAX)?;
         let (mut rows, mut bytes, mut next) = (Vec::new(), 0, chunk.next);

@@ -1,11 +1,13 @@
-//! The object a mount is: its reducers and queries are its methods, its tables are its streams.
+//! The object a mount is: its reducers and queries are its methods, its tables are its streams; those of volatile tables are
+//! put by methods too.
 
 use crate::admission::may_grow;
 use crate::follow::live::{self, Asked};
-use crate::follow::{Table, follow};
+use crate::follow::{Table, follow, values};
 use crate::planted::Bug;
 use crate::presence::Held;
 use crate::shared::{Shared, Who, group, mount_in, unexpected};
+use crate::values::{Holder, is_visible};
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all, ready};
@@ -14,8 +16,8 @@ use isx_cluster::{Outcome, QueryCall, ReducerCall, Request, View};
 use isx_iface::{Answer, Call, Items, Object, ObjectRef};
 use isx_port::{Instant, Lane};
 use isx_raft::{Consistency, Group};
-use isx_row::schema::Schema;
-use isx_row::{Code, Error, MountId, SessionId};
+use isx_row::schema::{self, Doing, Schema};
+use isx_row::{Code, Error, MountId, SessionId, Signature};
 use std::sync::Arc;
 
 /// The mounted object for a caller.
@@ -67,6 +69,11 @@ impl Mounted {
             Ok(first) => first == Some(true),
             Err(error) => return ready(Err(error)).boxed(),
         };
+        if let Some((table, doing)) =
+            schema.doing(&call.method).filter(|(table, _)| is_visible(schema, table, self.who))
+        {
+            return self.put(call, (Arc::new(table.clone()), doing)).boxed();
+        }
         // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
         if schema.query(&call.method).is_some() {
             self.ask(call).boxed()
@@ -78,6 +85,20 @@ impl Mounted {
             let may_grow = may_grow(schema, &call.method);
             self.reduce(call, trace, Known { first, visible, may_grow }).boxed()
         }
+    }
+
+    /// Puts a row of the caller's into a volatile table, or deletes one: in no log.
+    async fn put(&self, call: Call, (table, doing): (Arc<schema::Table>, Doing)) -> Result<Answer, Error> {
+        let _running = match self.shared.governor.is_limited() {
+            true => Some(self.shared.governor.paced(self.shared.deadline(&call.delivery)).boxed().await?),
+            false => None,
+        };
+        let (session, sequence) = match call.delivery.session {
+            Some(coordinates) => (coordinates.session, coordinates.sequence.0),
+            None => (self.held.own(|| self.shared.own_session())?, 0),
+        };
+        let holder = Holder { principal: self.who.principal, session, sequence };
+        self.shared.put_value((self.group, self.mount), (table, doing), &call, holder)
     }
 
     /// The request is made here, not in the future: hundreds of these are alive at once, and small ones are made faster.
@@ -249,6 +270,16 @@ impl Object for Mounted {
             return live::follow(&self.shared, asked, call.delivery.after);
         }
         let table = schema.table(&call.method).filter(|table| table.public || self.who.owner).ok_or_else(missing)?;
+        if !table.kind.is_stored() {
+            let visible = Some(table).filter(|table| is_visible(&schema, table, self.who)).ok_or_else(missing)?;
+            if call.signature != Signature::ANY && call.signature != visible.signature() {
+                return Err(Error::new(Code::StaleBindings, format!("table {} has other columns", visible.name)));
+            }
+            call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose()?;
+            let table = Arc::new(visible.clone());
+            let asked = values::Asked { group: self.group, mount: self.mount, table, who: self.who };
+            return values::follow(&self.shared, asked, call.delivery.after);
+        }
         let id = mount_in(&view, &self.mount)?.database().table(&table.name).ok_or_else(missing)?;
         // Who follows is there, although it may not call for long.
         call.delivery.session.map(|coordinates| self.held.hold(coordinates.session)).transpose()?;

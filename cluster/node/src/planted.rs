@@ -15,6 +15,8 @@ pub enum Bug {
     ViewResumes,
     /// A blob is kept without a sync.
     BlobUnsynced,
+    /// A row of a volatile table outlives its session.
+    ValueStays,
 }
 
 impl Bug {
@@ -26,6 +28,7 @@ impl Bug {
         Self::ViewUnheard,
         Self::ViewResumes,
         Self::BlobUnsynced,
+        Self::ValueStays,
     ];
 }
 

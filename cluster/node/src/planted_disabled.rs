@@ -9,6 +9,7 @@ pub(crate) enum Bug {
     ViewUnheard,
     ViewResumes,
     BlobUnsynced,
+    ValueStays,
 }
 
 /// Nothing is planted.

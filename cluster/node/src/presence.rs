@@ -29,6 +29,8 @@ pub(crate) struct Held {
     mount: MountId,
     principal: Principal,
     sessions: Mutex<Vec<SessionId>>,
+    /// That of calls without one.
+    own: Mutex<Option<SessionId>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -42,7 +44,7 @@ impl Presence {
 
     /// What an object of a mount holds for its holder: nothing yet.
     pub(crate) fn of(self: &Arc<Self>, mount: MountId, principal: Principal) -> Held {
-        Held { presence: self.clone(), mount, principal, sessions: Mutex::default() }
+        Held { presence: self.clone(), mount, principal, sessions: Mutex::default(), own: Mutex::default() }
     }
 
     /// Whether somebody holds the session.
@@ -65,6 +67,15 @@ impl Presence {
 }
 
 impl Held {
+    /// The session of calls that say none: it lasts as long as the object.
+    ///
+    /// # Errors
+    /// As [`Held::hold`].
+    pub(crate) fn own(&self, make: impl FnOnce() -> SessionId) -> Result<SessionId, Error> {
+        let own = *lock(&self.own).get_or_insert_with(make);
+        self.hold(own).map(|_| own)
+    }
+
     /// A session calls; whether it does for the first time over this object.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::presence::Presence;
 use crate::saga;
 use crate::shared::{Shared, on, unexpected};
 use crate::upkeep::upkeep;
+use crate::values::Values;
 use futures::future::{Either, select};
 use isx_anchors::{Name, Reply};
 use isx_cluster::{Outcome, Request};
@@ -151,6 +152,7 @@ impl Opened {
             logs: Arc::default(),
             presence,
             gauges: Arc::default(),
+            values: Values::new(governor.kept_bytes()),
             governor,
             peer_text,
             home,

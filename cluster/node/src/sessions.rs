@@ -5,6 +5,7 @@
 //! there is to know; of several, each would have to say by a lease whom it serves.
 
 use crate::limits::SESSIONS_ENDED_MAX;
+use crate::planted::Bug;
 use crate::presence::Key;
 use crate::shared::Shared;
 use futures::future::join_all;
@@ -38,6 +39,13 @@ fn ended(shared: &Shared) -> Option<Vec<Key>> {
             }
         }
     }
-    let gone = shared.presence.gone(&staying).into_iter().filter(|key| !shared.presence.is_held(key));
+    // Those that have rows of volatile tables, which the state knows nothing of, end at once.
+    let known = staying.union(&shared.values.sessions()).copied().collect();
+    let gone: BTreeSet<Key> =
+        shared.presence.gone(&known).into_iter().filter(|key| !shared.presence.is_held(key)).collect();
+    if !shared.planted.has(Bug::ValueStays) {
+        shared.values.end(&gone);
+    }
+    let gone = gone.intersection(&staying).copied();
     Some(leaving.into_iter().chain(gone).take(SESSIONS_ENDED_MAX).collect())
 }

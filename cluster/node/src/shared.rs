@@ -8,6 +8,7 @@ use crate::logs::Logs;
 use crate::metered::Metered;
 use crate::planted::Planted;
 use crate::presence::Presence;
+use crate::values::Values;
 use isx_anchors::{AnchorId, Caller, Name, Operation, Path, Place, Reply, Tree};
 use isx_cluster::{MountView, Outcome, Request, View};
 use isx_exec::Exec;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) presence: Arc<Presence>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) governor: Governor,
+    /// Of volatile tables.
+    pub(crate) values: Values,
     /// How a peer is written for people.
     pub(crate) peer_text: fn(PeerId) -> String,
     /// The anchor of the node's home, and its alias.

@@ -18,6 +18,7 @@ pub(crate) async fn upkeep(shared: Weak<Shared>, clock: Arc<dyn Clock>) {
         }
         if let Ok(view) = shared.raft.view(MOUNTS) {
             shared.metered.accounts.retain(|mount| view.mount(mount).is_some());
+            shared.values.retain(|mount, reign, table| shared.keeps_values(mount, reign, table));
         }
     }
 }

@@ -9,7 +9,7 @@
 use crate::limits;
 use crate::planted::{Bug, Planted};
 use crate::replica::Shared;
-use crate::types::{Command, Raft, Types};
+use crate::types::{Command, Raft};
 use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::Either;
@@ -18,7 +18,7 @@ use isx_cluster::{Entry, EntryHeader, Outcome, Packed, Request};
 use isx_port::{Clock, Entropy, Instant};
 use isx_row::{Code, Error, Time};
 use isx_store::ExecutionId;
-use openraft::errors::{ClientWriteError, ForwardToLeader, RaftError};
+use openraft::errors::{ClientWriteError, RaftError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -68,8 +68,8 @@ fn busy(what: &str) -> Error {
 }
 
 /// What to tell a caller who asked a node that does not lead.
-pub(crate) fn not_leader(forward: &ForwardToLeader<Types>) -> Error {
-    let text = match forward.leader_id {
+pub(crate) fn not_leader(leader: Option<u64>) -> Error {
+    let text = match leader {
         Some(leader) => format!("node {leader} leads"),
         None => "no leader is known".into(),
     };
@@ -257,7 +257,7 @@ async fn outcomes(raft: &Raft, entry: Result<Vec<u8>, Error>, count: usize) -> R
     match raft.client_write(Command::new(&entry?)).await {
         Ok(response) if response.data.0.len() == count => Ok(response.data.0),
         Ok(_) => Err(Error::new(Code::Unknown, "the entry answers another number of requests")),
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Err(not_leader(&forward)),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => Err(not_leader(forward.leader_id)),
         Err(error) => Err(Error::new(Code::Unknown, error.to_string())),
     }
 }

@@ -294,7 +294,9 @@ impl Raft {
             let ready = async {
                 let linearizer = running.raft.get_read_linearizer(ReadPolicy::ReadIndex).await;
                 let linearizer = linearizer.map_err(|error| match error {
-                    RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => not_leader(&forward),
+                    RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)) => {
+                        not_leader(forward.leader_id)
+                    }
                     RaftError::APIError(error) => busy(&error),
                     RaftError::Fatal(error) => Error::new(Code::Fatal, error.to_string()),
                 })?;

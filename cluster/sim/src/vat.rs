@@ -20,6 +20,8 @@ mod sessions;
 mod upkeep;
 #[cfg(test)]
 mod views;
+#[cfg(test)]
+mod volatile;
 
 pub use modules::Modules;
 pub(crate) use program::Program;

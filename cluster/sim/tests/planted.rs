@@ -104,7 +104,8 @@ impl Above {
 #[test]
 fn every_bug_planted_in_a_node_or_a_client_is_caught() {
     let modules = modules();
-    let node = isx_node::Bug::ALL.iter().copied().map(Above::Node);
+    // These runs have no volatile tables: a story of its own catches it (`vat::volatile`).
+    let node = isx_node::Bug::ALL.iter().copied().filter(|bug| *bug != isx_node::Bug::ValueStays).map(Above::Node);
     let bugs: Vec<Above> = node.chain(isx_client::Bug::ALL.iter().copied().map(Above::Client)).collect();
     let found = on_two(&bugs, |bug| {
         (1..=SEEDS).find_map(|seed| {

@@ -243,7 +243,7 @@ interface! {
         /// Rows of `table` after the memcomparable key `after`, from the first when absent; at most `limit`, which is
         /// bounded by `PAGE_COUNT_MAX`. A later page may be of a later revision. Idempotent.
         ///
-        /// Errors: `not_found` when there is no such table.
+        /// Errors: `not_found` when there is no such table; `unsupported` for the past of a volatile one.
         call fn rows(table: String, after: Option<Bytes>, limit: u32) -> Rows;
 
         /// What the module logged on this node, after the line `after`, from the oldest kept when absent; then what it logs.

@@ -1,14 +1,19 @@
 //! What following a table gives: steps of one or more whole transactions, in order.
 
+use crate::payload::value_of;
 use crate::{Call, Delivery, Error, Items, ObjectRef, choice, record};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use isx_row::{Bytes, Code, Incarnation, Revision, Signature};
 
+#[doc(no_inline)]
+pub use isx_row::schema::Doing;
+
 choice! {
     /// What happened to a row.
     pub enum RowChange {
-        /// It is there: a row of the first revision, sent before changes when there is no cursor to continue from.
+        /// It is there: a row of the first revision, sent before changes when there is no cursor to continue from, or after a
+        /// reset.
         Present = 0,
         /// It came.
         Insert = 1,
@@ -24,7 +29,7 @@ record! {
     pub struct Changed {
         /// What happened.
         pub what: RowChange,
-        /// The encoded row before.
+        /// The encoded row before. Of a volatile table only the last of one that went.
         pub old: Option<Bytes>,
         /// The encoded row after.
         pub new: Option<Bytes>,
@@ -48,9 +53,9 @@ record! {
 /// A step of a followed table: it is now at `revision`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The mount's incarnation.
+    /// The mount's incarnation; of a volatile table the life of its last values.
     pub incarnation: Incarnation,
-    /// The revision of the step's last transaction.
+    /// The revision of the step's last transaction; of a volatile table a count of its changes.
     pub revision: Revision,
     /// Whether `changes` are all rows of the revision: what was known before is void.
     pub reset: bool,
@@ -103,6 +108,33 @@ pub async fn follow_view(
         Some((step, gathering))
     })
     .boxed())
+}
+
+/// Puts the caller's row into a volatile table of a mounted object, or deletes it: `columns` is the record of those that
+/// `doing` takes, in the order of the table. The row is the caller's whoever else has one like it, and goes with his session.
+/// What is put last stands; who follows the table hears of it, and no log.
+///
+/// # Errors
+/// `not_found` when there is no such table, or it is not the caller's to see; `stale_bindings` for another signature than the
+/// table's; `bad_arguments`; `limit` and `busy` at a bound, where deleting works.
+///
+/// # Cancel safety
+/// Dropping the future abandons the answer; it may happen all the same.
+pub async fn change(
+    object: &ObjectRef,
+    (table, doing): (&str, Doing),
+    signature: Signature,
+    columns: Vec<u8>,
+) -> Result<(), Error> {
+    let call = Call {
+        method: doing.method(table),
+        signature,
+        payload: columns,
+        objects: Vec::new(),
+        conditions: Vec::new(),
+        delivery: Delivery::default(),
+    };
+    value_of(&object.call(call).await?)
 }
 
 /// Puts parts together.

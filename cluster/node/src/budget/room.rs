@@ -71,6 +71,8 @@ pub(super) struct Room {
     files: Mutex<Files>,
     /// The state at versions of the two groups.
     counted: Mutex<([u64; 2], u64)>,
+    /// Bytes that are kept in memory beside it: they are in no snapshot.
+    kept_bytes: Arc<AtomicU64>,
     memory_refused_count: AtomicU64,
     disk_refused_count: AtomicU64,
 }
@@ -109,6 +111,7 @@ impl Room {
             machine,
             files: Mutex::default(),
             counted: Mutex::default(),
+            kept_bytes: Arc::default(),
             memory_refused_count: AtomicU64::new(0),
             disk_refused_count: AtomicU64::new(0),
         }
@@ -135,8 +138,8 @@ impl Room {
         files.state_bytes = state_bytes;
         let growth_bytes = demand.growth_bytes.unwrap_or(0);
         let state_bytes = state_bytes + files.growing_bytes + growth_bytes;
-        if let Some(max) = self.memory_max.filter(|max| demand.growth_bytes.is_some() && state_bytes > *max) {
-            return Err(Full { counter: &self.memory_refused_count, error: memory_is_full(files.state_bytes, max) });
+        if demand.growth_bytes.is_some() {
+            self.check_memory(files.state_bytes, state_bytes)?;
         }
         if let Some(max) = self.disk_max {
             let checked = match demand.growth_bytes {
@@ -149,6 +152,33 @@ impl Room {
         files.since_bytes += demand.log_bytes;
         files.during_bytes += demand.log_bytes;
         Ok(Taken(Some((self, growth_bytes))))
+    }
+
+    /// Whether there is memory for so many bytes of state, and what is kept beside it; `present_bytes` are there now.
+    fn check_memory(&self, present_bytes: u64, state_bytes: u64) -> Result<(), Full<'_>> {
+        let kept_bytes = self.kept_bytes.load(Ordering::Relaxed);
+        match self.memory_max.filter(|max| state_bytes + kept_bytes > *max) {
+            Some(max) => {
+                let error = memory_is_full(present_bytes + kept_bytes, max);
+                Err(Full { counter: &self.memory_refused_count, error })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// See [`super::Governor::kept_bytes`].
+    pub(super) fn kept_bytes(&self) -> Arc<AtomicU64> {
+        self.kept_bytes.clone()
+    }
+
+    /// See [`super::Governor::admit_kept`].
+    pub(super) fn admit_kept(&self, raft: &Raft, bytes: u64) -> Result<(), Full<'_>> {
+        if self.memory_max.is_none() {
+            return Ok(());
+        }
+        let state_bytes = self.state_bytes(raft);
+        let growing_bytes = self.files().growing_bytes;
+        self.check_memory(state_bytes, state_bytes + growing_bytes + bytes)
     }
 
     /// See [`super::Governor::admit_file`].
@@ -199,8 +229,9 @@ impl Room {
             (None, machine) => machine.as_ref().map(|machine| machine.space().total_bytes()),
         };
         drop(files);
+        let memory_used = self.state_bytes(raft) + self.kept_bytes.load(Ordering::Relaxed);
         [
-            account(Resource::Memory, Some(self.state_bytes(raft)), self.memory_max, &self.memory_refused_count),
+            account(Resource::Memory, Some(memory_used), self.memory_max, &self.memory_refused_count),
             account(Resource::Disk, disk_used, self.disk_max, &self.disk_refused_count),
         ]
     }
@@ -323,6 +354,10 @@ mod tests {
         assert!(room.admit_beside(500, grow(200)).is_ok());
         assert_eq!(code(room.admit_beside(900, grow(200))), Some(Code::Limit));
         assert_eq!(room.memory_refused_count.load(Ordering::Relaxed), 2);
+        // What is kept beside the state takes room too, but none on disk.
+        room.kept_bytes().store(500, Ordering::Relaxed);
+        assert_eq!(code(room.admit_beside(500, grow(1))), Some(Code::Limit));
+        assert!(room.check_memory(400, 500).is_ok() && room.check_memory(400, 501).is_err());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! How the groups of a node are, and what they have done.
 
 use super::{Raft, Running};
+use crate::batch::not_leader;
 use crate::figures::{GroupFigures, LogFigures};
 use isx_cluster::Hold;
 use isx_port::PeerId;
+use isx_row::Error;
 use isx_wal::Group;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
@@ -59,6 +61,21 @@ pub enum Voting {
 }
 
 impl Raft {
+    /// The term in which this node leads a group, as far as it knows: another may lead by now.
+    ///
+    /// # Errors
+    /// `not_leader`, `held`, and `not_found` for a group that is not here.
+    pub fn leads(&self, group: Group) -> Result<u64, Error> {
+        let running = self.group(group)?;
+        running.shared.check_serves()?;
+        let metrics = running.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match metrics.state {
+            ServerState::Leader => Ok(metrics.current_term),
+            _ => Err(not_leader(metrics.current_leader)),
+        }
+    }
+
     /// The state of each group.
     pub fn status(&self) -> BTreeMap<Group, GroupStatus> {
         self.inner.groups.iter().map(|(group, running)| (Group(*group), status(running))).collect()

@@ -58,6 +58,14 @@ pub(crate) fn run<F>(seed: u64, story: fn(Arc<World>, Arc<Probe>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    run_with(seed, ConfigureNode::default(), story);
+}
+
+/// Plays a story whose node is another.
+pub(crate) fn run_with<F>(seed: u64, configure: ConfigureNode, story: fn(Arc<World>, Arc<Probe>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let folder = std::env::var_os("ISX_GUESTS").map(PathBuf::from).unwrap_or_else(|| {
         let test = std::env::current_exe().unwrap();
         test.ancestors().nth(3).unwrap().join("guests")
@@ -65,7 +73,7 @@ where
     let file = folder.join("probe.wasm");
     let run = move || {
         let modules = Modules::of_file(&file).unwrap();
-        let program = Program::new(modules.clone(), ConfigureNode::default());
+        let program = Program::new(modules.clone(), configure);
         let small: Configure = Arc::new(|_, options| options.segment_bytes_max = SEGMENT_BYTES_MAX);
         let world = World::of(seed, 1, small, world::Program::Node(program));
         world.net.set_weather(crate::net::Weather::fair());
