@@ -1,9 +1,11 @@
 //! The command line.
 
 mod operate;
+mod put;
 mod time;
 
-pub use operate::{Start, Top};
+pub use operate::{Level, Logs, Start, Top};
+pub use put::Put;
 pub use time::{Blame, Diff, History, Query};
 
 use crate::examples;
@@ -140,6 +142,9 @@ pub enum Verb {
         #[arg(long, value_name = "MOMENT")]
         at: Option<Moment>,
     },
+    /// Put your row into a volatile table, for those who follow it, or delete it
+    #[command(after_help = examples::PUT)]
+    Put(Put),
     /// Who did what to a mount, the last first: each revision that is kept, and calls that were refused
     #[command(after_help = examples::HISTORY)]
     History(History),
@@ -375,37 +380,6 @@ pub struct Dev {
     /// Begin without data: remove what is mounted there
     #[arg(long)]
     pub reset: bool,
-}
-
-/// `isx logs`.
-#[derive(Args)]
-pub struct Logs {
-    /// The mount's path, or a module of the project
-    pub path: String,
-    /// Go on with what it logs from now on
-    #[arg(long, short)]
-    pub follow: bool,
-    /// Only lines of this level and more important ones
-    #[arg(long, value_enum, default_value_t = Level::Trace)]
-    pub level: Level,
-    /// Begin with the last lines, so many
-    #[arg(long, short = 'n', value_name = "COUNT")]
-    pub last: Option<usize>,
-}
-
-/// How much a line of a log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Level {
-    /// Something failed that should not
-    Error,
-    /// Something is odd
-    Warn,
-    /// What happens
-    Info,
-    /// Why it happens
-    Debug,
-    /// How it happens
-    Trace,
 }
 
 /// What `isx new` makes.

@@ -10,15 +10,16 @@ pub use rust::migration;
 mod typescript;
 
 use crate::arguments::{Bindings, Language};
-use crate::build::Kind;
+use crate::build;
 use crate::calls;
 use crate::show::Show;
 use crate::source::Source;
 use anyhow::{Context, Result};
 use isx_iface::HostStub;
-use isx_row::schema::{Query, Reducer, Schema};
+use isx_row::schema::{Doing, Query, Reducer, Schema, Table, TableKind};
 use isx_row::{Field, Signature, Type};
 use serde_json::json;
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -30,7 +31,7 @@ pub fn is_local(source: &str) -> bool {
 
 /// `isx bindings FILE|DIR`.
 pub fn of_file(arguments: &Bindings, show: Show) -> Result<()> {
-    let component = Source::of(Path::new(&arguments.source))?.here(Some(Kind::Module))?;
+    let component = Source::of(Path::new(&arguments.source))?.here(Some(build::Kind::Module))?;
     give(arguments, &isx_exec::read_schema(&component)?, show)
 }
 
@@ -59,28 +60,43 @@ fn give(arguments: &Bindings, schema: &Schema, show: Show) -> Result<()> {
     }
 }
 
-/// What can be called: a reducer that is no hook, or a query.
+/// What kind of method it is.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    Reducer,
+    Query,
+    /// Of this volatile table.
+    Values(Doing, &'a str),
+}
+
+/// What putting and deleting answer.
+static UNIT: Type = Type::UNIT;
+
+/// What can be called: a reducer that is no hook, a query, or what puts into or deletes from a volatile table.
 struct Callable<'a> {
-    kind: calls::Kind,
-    name: &'a str,
-    arguments: &'a [Field],
+    kind: Kind<'a>,
+    /// The method.
+    name: Cow<'a, str>,
+    arguments: Cow<'a, [Field]>,
     answer: &'a Type,
     error: Option<&'a Type>,
     signature: Signature,
 }
 
 impl<'a> Callable<'a> {
-    /// All of a schema: reducers, then queries, each by name.
+    /// All of a schema: reducers, queries, then volatile tables, each by name.
     fn all(schema: &'a Schema) -> impl Iterator<Item = Self> {
         let reducers = schema.reducers.iter().filter(|reducer| reducer.hook.is_none());
-        reducers.map(Self::of_reducer).chain(schema.queries.iter().map(Self::of_query))
+        let volatile = schema.tables.iter().filter(|table| table.kind == TableKind::Volatile);
+        let values = volatile.flat_map(|table| Doing::ALL.map(|doing| Self::of_values(table, doing)));
+        reducers.map(Self::of_reducer).chain(schema.queries.iter().map(Self::of_query)).chain(values)
     }
 
     fn of_reducer(reducer: &'a Reducer) -> Self {
         Self {
-            kind: calls::Kind::Reducer,
-            name: &reducer.name,
-            arguments: &reducer.arguments,
+            kind: Kind::Reducer,
+            name: Cow::Borrowed(&reducer.name),
+            arguments: Cow::Borrowed(&reducer.arguments),
             answer: &reducer.answer,
             error: reducer.error.as_ref(),
             signature: reducer.signature(),
@@ -89,19 +105,47 @@ impl<'a> Callable<'a> {
 
     fn of_query(query: &'a Query) -> Self {
         Self {
-            kind: calls::Kind::Query,
-            name: &query.name,
-            arguments: &query.arguments,
+            kind: Kind::Query,
+            name: Cow::Borrowed(&query.name),
+            arguments: Cow::Borrowed(&query.arguments),
             answer: &query.answer,
             error: query.error.as_ref(),
             signature: query.signature(),
         }
     }
 
+    fn of_values(table: &'a Table, doing: Doing) -> Self {
+        Self {
+            kind: Kind::Values(doing, &table.name),
+            name: Cow::Owned(doing.method(&table.name)),
+            arguments: Cow::Owned(table.arguments(doing)),
+            answer: &UNIT,
+            error: None,
+            signature: table.signature(),
+        }
+    }
+
     fn kind_word(&self) -> &'static str {
         match self.kind {
-            calls::Kind::Reducer => "reducer",
-            calls::Kind::Query => "query",
+            Kind::Reducer => "reducer",
+            Kind::Query => "query",
+            Kind::Values(doing, _) => doing.word(),
+        }
+    }
+
+    /// What it is called among those of its kind: of a table's methods the table.
+    fn item(&self) -> &str {
+        match self.kind {
+            Kind::Values(_, table) => table,
+            _ => &self.name,
+        }
+    }
+
+    /// What it is called among all of them, as functions are named.
+    fn function(&self) -> String {
+        match self.kind {
+            Kind::Values(doing, table) => format!("{}_{table}", doing.word()),
+            _ => self.name.to_string(),
         }
     }
 }

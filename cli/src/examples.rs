@@ -46,6 +46,7 @@ examples! {
         "isx rows chat:room lobby",
         "isx rows chat:message --at 10m",
         "isx rows chat:message --at 2026-01-31T12:00:00Z";
+    PUT: "isx put paint:cursor 12.5 7", "isx put /self/paint:cursor 12.5 7 --hold 1m", "isx put paint:cursor --delete";
     HISTORY: "isx history chat", "isx history /self/tally -n 10 --before 40 --json";
     DIFF: "isx diff chat --from 10m", "isx diff /self/tally --from 3 --to 7 --json", "isx diff /self/chat /self/trial";
     BLAME: "isx blame /self/tally:counter apples", "isx blame chat:message 17 --json";

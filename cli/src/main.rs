@@ -32,6 +32,7 @@ mod new;
 mod node;
 mod places;
 mod project;
+mod put;
 mod reach;
 mod rights;
 mod rollback;
@@ -209,6 +210,7 @@ async fn with_host(
             (path, Some(table)) => rows::watch(host, (path, table), &arguments, count, show).await,
             (path, None) => names::watch(host, path, count, show).await,
         },
+        Verb::Put(arguments) => put::put(host, &arguments, show).await,
         Verb::Get { path } => names::get(host, &path, show).await,
         Verb::Set { path, value, expect } => names::set(host, &path, &value, expect.as_deref(), show).await,
         Verb::Ls { path } => names::ls(host, &path, show).await,

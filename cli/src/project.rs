@@ -3,7 +3,7 @@
 //! Found in the current folder or above it, as cargo finds its manifest. Where it is, a word that is no path is the
 //! project's: [`Project::resolve`] puts the mount's path for the module's name before a verb sees it.
 
-use crate::arguments::{Blame, Call, Diff, History, Logs, Query, Top, Verb};
+use crate::arguments::{Blame, Call, Diff, History, Logs, Put, Query, Top, Verb};
 use crate::contexts::check_address;
 use anyhow::{Context, Result, bail, ensure};
 use isx_iface::anchor::MountLimits;
@@ -197,6 +197,7 @@ impl Project {
             | Verb::Replay { path, .. }
             | Verb::Rows { target: path, .. }
             | Verb::Watch { target: path, .. }
+            | Verb::Put(Put { target: path, .. })
             | Verb::Logs(Logs { path, .. })
             | Verb::Top(Top { path: Some(path), .. })
             | Verb::Get { path }

@@ -51,6 +51,16 @@ fn a_thousand_calls_are_in_flight_from_one_rom() {
 }
 
 #[test]
+fn a_rom_puts_and_follows_last_values_as_far_as_it_wants_to() {
+    let mut stage = Stage::new();
+    stage.start(&START);
+    assert_eq!(stage.say(&["publish", &guest("probe").to_string_lossy()]).code, 0);
+    let done = say(&stage, &["-A"], &["point", "200"]);
+    assert_eq!((done.code, done.stdout.as_str()), (0, "at rest, missing_right\n"), "{}", done.stderr);
+    assert!(stage.say(&["rows", "/self/probe:cursor"]).stdout.contains("at 200"));
+}
+
+#[test]
 fn a_rom_brings_its_own_node_where_there_is_none_and_runs_bare_where_it_is_told() {
     let stage = Stage::new();
     let done = say(&stage, &[], &["calls", "10"]);
@@ -88,7 +98,7 @@ fn a_rom_ends_with_its_code() {
 #[test]
 fn rights_are_given_rule_by_rule() {
     let stage = Stage::new();
-    let all = ["host", "anchor", "module", "tally", "fake"].map(|rule| ["--allow", rule]);
+    let all = ["host", "anchor", "module", "tally", "fake", "probe"].map(|rule| ["--allow", rule]);
     assert_eq!(say(&stage, &[&["--no-dial"], all.as_flattened()].concat(), &["exit", "3"]).code, 3);
     let but_one = say(&stage, &[&["--no-dial"], all[1..].as_flattened()].concat(), &["exit", "3"]);
     assert!(but_one.code == 126 && but_one.stderr.contains("--allow host.walk=/self"), "{}", but_one.stderr);

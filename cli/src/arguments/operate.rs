@@ -1,7 +1,7 @@
 //! The arguments of the verbs that operate a node.
 
 use super::duration;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use isx_node::limits::{CPU_MILLI_LEAST, DISK_BYTES_LEAST, MEMORY_BYTES_LEAST};
 use isx_node::{Budgets, HistoryRule};
 use std::time::Duration;
@@ -150,4 +150,35 @@ mod tests {
             assert!(processors(wrong).is_err(), "{wrong:?}");
         }
     }
+}
+
+/// `isx logs`.
+#[derive(Args)]
+pub struct Logs {
+    /// The mount's path, or a module of the project
+    pub path: String,
+    /// Go on with what it logs from now on
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only lines of this level and more important ones
+    #[arg(long, value_enum, default_value_t = Level::Trace)]
+    pub level: Level,
+    /// Begin with the last lines, so many
+    #[arg(long, short = 'n', value_name = "COUNT")]
+    pub last: Option<usize>,
+}
+
+/// How much a line of a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Something failed that should not
+    Error,
+    /// Something is odd
+    Warn,
+    /// What happens
+    Info,
+    /// Why it happens
+    Debug,
+    /// How it happens
+    Trace,
 }

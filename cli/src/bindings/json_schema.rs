@@ -25,8 +25,8 @@ pub fn document(schema: &Schema) -> Json {
         definitions.insert(format!("{}.row", view.name), of(&view.row_type(), &names));
     }
     for callable in Callable::all(schema) {
-        let name = callable.name;
-        definitions.insert(format!("{name}.arguments"), object(callable.arguments, &names));
+        let name = &callable.name;
+        definitions.insert(format!("{name}.arguments"), object(&callable.arguments, &names));
         definitions.insert(format!("{name}.answer"), of(callable.answer, &names));
         if let Some(error) = callable.error {
             definitions.insert(format!("{name}.error"), of(error, &names));

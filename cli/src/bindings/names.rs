@@ -28,8 +28,8 @@ impl Names {
             names.meet(&table.row_type(), &camel(&table.name), &mut met);
         }
         for callable in Callable::all(schema) {
-            let name = camel(callable.name);
-            for Field { name: argument, ty } in callable.arguments {
+            let name = camel(&callable.function());
+            for Field { name: argument, ty } in callable.arguments.iter() {
                 names.meet(ty, &format!("{name}{}", camel(argument)), &mut met);
             }
             names.meet(callable.answer, &format!("{name}Answer"), &mut met);

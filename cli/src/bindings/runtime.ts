@@ -72,7 +72,7 @@ export interface Table<Row> {
 /** A reducer or a query. */
 export interface Callable<Arguments, Answer, Failure> {
   readonly name: string;
-  readonly kind: "reducer" | "query";
+  readonly kind: "reducer" | "query" | "put" | "delete";
   /** What calls are typed against: 32 hexadecimal digits. */
   readonly signature: string;
   readonly arguments: Codec<Arguments>;
@@ -216,7 +216,7 @@ export function tableOf<Row>(name: string, signature: string, version: number, c
 }
 
 export function callable<Arguments, Answer, Failure>(
-  kind: "reducer" | "query",
+  kind: "reducer" | "query" | "put" | "delete",
   name: string,
   signature: string,
   fields: readonly Field[],

@@ -2,10 +2,10 @@
 //!
 //! They are for ROMs, and for programs on the host that link the SDK beside `isx-client`: both hold an `ObjectRef`.
 
-use super::Callable;
 use super::names::{Names, camel};
+use super::{Callable, Kind};
 use anyhow::{Result, bail, ensure};
-use isx_row::schema::{Query, Schema, Table};
+use isx_row::schema::{Doing, Query, Schema, Table};
 use isx_row::{Field, Type, Variant};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -141,7 +141,8 @@ pub fn source(schema: &Schema) -> Result<String> {
     out += &format!(
         "/// A reference to a mount of the module.\n#[derive(Clone)]\npub struct {module}(pub ObjectRef);\n\nimpl {module} {{\n"
     );
-    distinct(&module, Callable::all(schema).map(|callable| callable.name), identifier)?;
+    let functions: Vec<String> = Callable::all(schema).map(|callable| callable.function()).collect();
+    distinct(&module, functions.iter().map(String::as_str), identifier)?;
     for callable in Callable::all(schema) {
         out.push_str(&method(&callable, &names)?);
     }
@@ -323,7 +324,12 @@ fn row(what: &str, table: &Table, names: &Names) -> String {
 }
 
 fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
-    let (name, kind) = (callable.name, callable.kind_word());
+    let (name, function) = (&*callable.name, callable.function());
+    let what = match callable.kind {
+        Kind::Values(Doing::Put, table) => format!("Puts the caller's row into the volatile table `{table}`."),
+        Kind::Values(Doing::Delete, table) => format!("Deletes the caller's row from the volatile table `{table}`."),
+        _ => format!("The {} `{name}`.", callable.kind_word()),
+    };
     if callable.arguments.len() > TUPLE_MAX {
         bail!(
             "{name} takes {} arguments; the SDK calls with {TUPLE_MAX} at most: make some of them a struct",
@@ -333,7 +339,7 @@ fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
     distinct(name, callable.arguments.iter().map(|argument| argument.name.as_str()), identifier)?;
     let mut parameters = String::new();
     let mut values = Vec::new();
-    for argument in callable.arguments {
+    for argument in callable.arguments.iter() {
         let identifier = identifier(&argument.name);
         write!(parameters, ", {identifier}: {}", expression(&argument.ty, names)?)?;
         values.push(identifier);
@@ -348,11 +354,11 @@ fn method(callable: &Callable<'_>, names: &Names) -> Result<String> {
     };
     let signature: Vec<String> = callable.signature.0.iter().map(|byte| format!("{byte:#04x}")).collect();
     Ok(format!(
-        "    /// The {kind} `{name}`.\n    ///\n    /// # Errors\n    /// See [`Code`].\n    ///\n    /// # Cancel safety\n    \
+        "    /// {what}\n    ///\n    /// # Errors\n    /// See [`Code`].\n    ///\n    /// # Cancel safety\n    \
          /// Dropping the future abandons the answer; the call may happen all the same.\n    \
          pub async fn {}(&self{parameters}) -> {outcome} {{\n        \
          let given = self::ask(&self.0, {name:?}, [{}], &{}).await?;\n        {read}\n    }}\n\n",
-        identifier(name),
+        identifier(&function),
         signature.join(", "),
         tuple(&values),
     ))
@@ -376,7 +382,7 @@ fn identifier(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isx_row::schema::{Column, Query, TableKind};
+    use isx_row::schema::{Column, Fill, Query, TableKind};
 
     /// A module with one query and one table `from`, which has one column.
     fn module(query: &str, arguments: &[&str], column: Type) -> Schema {
@@ -433,6 +439,28 @@ mod tests {
         ] {
             assert!(text.contains(part), "no {part:?}: {text}");
         }
+    }
+
+    #[test]
+    fn rows_of_volatile_tables_are_put_without_their_caller() {
+        let mut schema = module("q", &[], Type::U8);
+        let who = Column { name: "who".into(), ty: Type::Principal, default: Some(Fill::Caller), since: 1 };
+        let table = &mut schema.tables[0];
+        (table.name, table.kind, table.primary_key) = ("mouse".into(), TableKind::Volatile, vec![2, 0]);
+        table.columns.push(who);
+        schema.check().unwrap();
+        let text = source(&schema).unwrap();
+        for part in [
+            "pub async fn put_mouse(&self, id: u8, it: u8) -> Result<(), Error> {",
+            "let given = self::ask(&self.0, \"mouse.put\",",
+            "pub async fn delete_mouse(&self, id: u8) -> Result<(), Error> {",
+            "/// Deletes the caller's row from the volatile table `mouse`.",
+            "pub fn mouse_row(bytes: &[u8]) -> Result<Mouse, Error> {",
+        ] {
+            assert!(text.contains(part), "no {part:?}: {text}");
+        }
+        schema.queries[0].name = "put_mouse".into();
+        refused(&schema, "`put_mouse` and `put_mouse` in `M` are both `put_mouse` in Rust");
     }
 
     #[test]

@@ -86,8 +86,14 @@ pub fn source(schema: &Schema) -> String {
         out.push_str(&table_line(&view, &names));
     }
     out.push_str("};\n");
-    for (kind, title) in [("reducer", "reducers"), ("query", "queries")] {
-        put(&mut out, format_args!("\n/** The {title}, by name. */\nexport const {title} = {{\n"));
+    let titles = [
+        ("reducer", "reducers", "The reducers, by name."),
+        ("query", "queries", "The queries, by name."),
+        ("put", "puts", "What puts the caller's rows into volatile tables, by table."),
+        ("delete", "deletes", "What deletes the caller's rows from volatile tables, by table."),
+    ];
+    for (kind, title, text) in titles {
+        put(&mut out, format_args!("\n/** {text} */\nexport const {title} = {{\n"));
         for callable in Callable::all(schema).filter(|callable| callable.kind_word() == kind) {
             out.push_str(&callable_line(&callable, &names));
         }
@@ -217,13 +223,13 @@ fn callable_line(callable: &Callable<'_>, names: &Names) -> String {
     };
     format!(
         "  {}: callable<{}, {}, {failure}>(\n    {}, {}, {}, {}, {}, {failure_type},\n  ),\n",
-        property(callable.name),
-        members(callable.arguments, names),
+        property(callable.item()),
+        members(&callable.arguments, names),
         expression(callable.answer, names),
         json!(callable.kind_word()),
         json!(callable.name),
         json!(callable.signature.to_string()),
-        field_descriptions(callable.arguments, names),
+        field_descriptions(&callable.arguments, names),
         description(callable.answer, names, Named::Yes),
     )
 }

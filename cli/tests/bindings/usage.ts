@@ -1,6 +1,6 @@
 // Uses bindings of the probe as their reader would: what compiles, what must not, and what it does.
 
-import { dateOf, duration, module, queries, reducers, tables, time, timeOfDate } from "./probe.js";
+import { dateOf, deletes, duration, module, principal, puts, queries, reducers, tables, time, timeOfDate } from "./probe.js";
 import type { Account, Callable, ItemsWhich, Player } from "./probe.js";
 
 function same(one: unknown, other: unknown): void {
@@ -57,4 +57,12 @@ same(time(-1n) < time(0n), true);
 // @ts-expect-error: a length of time is no point of it.
 const wrongTime: ReturnType<typeof time> = duration(1n);
 void wrongTime;
+// The caller's rows of a volatile table are put without who he is.
+const put = puts.cursor.arguments.encode({ hand: 1, x: 2.5, label: "here" });
+same([puts.cursor.kind, puts.cursor.name, puts.cursor.signature], ["put", "cursor.put", tables.cursor.signature]);
+same(puts.cursor.arguments.decode(put), { hand: 1, x: 2.5, label: "here" });
+same(deletes.cursor.arguments.decode(deletes.cursor.arguments.encode({ hand: 1 })), { hand: 1 });
+// @ts-expect-error: nobody says who he is.
+const forged = () => puts.cursor.arguments.encode({ hand: 1, who: principal("00".repeat(32)), x: 2.5, label: "here" });
+void forged;
 same(module.name, "probe");

@@ -1,9 +1,11 @@
 //! Rules: what a ROM declares that it wants, and what its user allows.
 //!
 //! `INTERFACE[.method][=TARGET]`: TARGET is a path, a folder or a host and port; `*` stands only at its end. A rule of
-//! an interface without a method covers all its methods; a rule without a target covers every target.
+//! an interface without a method covers all its methods; a rule without a target covers every target. A volatile table has
+//! the methods `TABLE`, which follows it, `TABLE.put` and `TABLE.delete`.
 
 use crate::limits::{RULES_MAX, WANTS_BYTES_MAX};
+use isx_row::schema::Doing;
 use isx_row::{Code, Error};
 use std::fmt;
 
@@ -26,7 +28,11 @@ impl Rule {
         let (interface, method) = what.split_once('.').map_or((what, None), |(i, method)| (i, Some(method)));
         let word =
             |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        if !word(interface) || !method.is_none_or(word) {
+        // Of a volatile table there are two methods.
+        let of_table = |method: &str| {
+            Doing::ALL.iter().find_map(|doing| method.strip_suffix(&format!(".{}", doing.word()))).is_some_and(word)
+        };
+        if !word(interface) || !method.is_none_or(|method| word(method) || of_table(method)) {
             return wrong("is not INTERFACE[.method][=TARGET]");
         }
         if let Some(target) = target
@@ -105,6 +111,9 @@ mod tests {
         assert!(!rule("host.walk=/self/a").covers("Host", "walk", "/self/ab"));
         assert!(!rule("host.walk").covers("Host", "stop", ""));
         assert!(!rule("anchor").covers("Host", "walk", ""));
+        assert!(rule("paint.cursor.put=/self/p").covers("paint", "cursor.put", "/self/p"));
+        assert!(!rule("paint.cursor").covers("paint", "cursor.put", "/self/p"));
+        assert!(!rule("paint.cursor.put").covers("paint", "cursor.delete", "/self/p"));
     }
 
     #[test]

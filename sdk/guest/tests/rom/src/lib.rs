@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 isx::wants!(
     "host.walk=/self",
     "host.walk=/self/fake",
+    "host.walk=/self/probe",
     "host.blob_begin",
     "host.blob_put",
     "host.blob_done",
@@ -24,6 +25,9 @@ isx::wants!(
     "anchor.module=/self/rom-probe",
     "anchor.object=/self/rom-probe",
     "module.upgrade=/self/rom-probe",
+    "anchor.object=/self/probe",
+    "probe.cursor=/self/probe",
+    "probe.cursor.put=/self/probe",
     "tally",
     "fake",
 );
@@ -38,6 +42,7 @@ pub async fn main(host: Host) -> Result {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["calls", count] => node::calls(&host, number(count)?).await,
+        ["point", count] => node::point(&host, number(count)?).await,
         ["hold", count] => hold(&host, number(count)?).await,
         ["select"] => selected(&host).await,
         ["timeout"] => timed_out(&host).await,
