@@ -47,9 +47,9 @@ impl Gauges {
         let counted = LiveBytes(self.clone(), bytes);
         match self.live_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= LIVE_BYTES_MAX {
             true => Ok(counted),
-            false => {
-                Err(full(format!("over LIVE_BYTES_MAX = {LIVE_BYTES_MAX}: those who follow views have too many rows")))
-            }
+            false => Err(full(format!(
+                "over LIVE_BYTES_MAX = {LIVE_BYTES_MAX}: those who follow views and volatile tables have too many rows"
+            ))),
         }
     }
 

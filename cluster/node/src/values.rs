@@ -172,7 +172,8 @@ impl OfMount {
     /// The values of a table, begun anew when it has become another.
     fn table(&mut self, place: &Place, bytes: &AtomicU64) -> &mut Kept {
         let name = &place.table.name;
-        if self.tables.get(name).is_some_and(|kept| !place.table.keeps_values_of(&kept.declared)) {
+        let keeps = |kept: &Kept| *place.table == *kept.declared || place.table.keeps_values_of(&kept.declared);
+        if !self.tables.get(name).is_none_or(keeps) {
             self.drop_table(name, bytes);
         }
         let kept = || Kept::new(place.table.clone(), place.life);
@@ -237,11 +238,19 @@ impl Shared {
     /// Where the values of a mount's table are kept, if it is here.
     ///
     /// # Errors
-    /// `not_leader` where another node keeps them, `gone` when the mount was removed.
+    /// `not_leader` where another node keeps them, `gone` when the mount was removed, `stale_bindings` when the table is another
+    /// by now.
     pub(crate) fn values_of(&self, group: Group, mount: MountId, table: Arc<Table>) -> Result<Place, Error> {
         let term = self.raft.leads(group)?;
         let view = self.raft.view(group)?;
-        let incarnation = mount_in(&view, &mount)?.incarnation();
+        let there = mount_in(&view, &mount)?;
+        // Who comes with a declaration from before an upgrade is not to end the values of the present one.
+        let schema = there.database().schema();
+        let keeps = |now: &Table| *now == *table || now.keeps_values_of(&table);
+        if !schema.table(&table.name).is_some_and(keeps) {
+            return Err(Error::new(Code::StaleBindings, format!("table {} is another now", table.name)));
+        }
+        let incarnation = there.incarnation();
         // Never that of what can not be continued.
         let life = Incarnation(self.ports.entropy.next_u64().max(1));
         Ok(Place { mount, reign: Reign { group, term, incarnation }, table, life })

@@ -5,7 +5,7 @@
 //! each follower no more than that.
 
 use super::item;
-use crate::gauges::Follower;
+use crate::gauges::{Follower, LiveBytes};
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_ROWS_MAX, VALUES_STEP_EVERY};
 use crate::shared::{Shared, Who, mount_in};
 use crate::values::{Place, Row, Told, is_visible};
@@ -19,6 +19,9 @@ use isx_row::schema::Table;
 use isx_row::{Bytes, Code, ContentHash, Error, Incarnation, MountId, Revision};
 use std::pin::pin;
 use std::sync::Arc;
+
+/// Bytes of a change that is being told, beside its row.
+const TELLING_BYTES: usize = 64;
 
 /// The table followed, by whom.
 pub(crate) struct Asked {
@@ -85,6 +88,7 @@ struct Telling {
     number: u32,
     /// So many changes were told.
     done: usize,
+    _counted: LiveBytes,
 }
 
 impl Following {
@@ -110,8 +114,14 @@ impl Following {
                 Err(error) => return Some(Err(error)),
             };
             if let Some(told) = look.told {
+                // Rows that are replaced meanwhile live on here until they are told.
+                let bytes = told.changes.iter().map(|(_, row)| row.len() + TELLING_BYTES).sum();
+                let counted = match self.shared.gauges.live_bytes(bytes) {
+                    Ok(counted) => counted,
+                    Err(error) => return Some(Err(error)),
+                };
                 let before = self.at.unwrap_or_default();
-                self.telling = Some(Telling { told, before, number: 0, done: 0 });
+                self.telling = Some(Telling { told, before, number: 0, done: 0, _counted: counted });
                 continue;
             }
             let mut hear = look.hear;

@@ -154,9 +154,14 @@ impl Kept {
 
     /// Deletes the row with a key, unless something newer of that session is there; what that gives back.
     pub(super) fn delete(&mut self, key: &[u8], holder: Holder) -> Taken {
-        let is_there = |value: &&mut Value| value.row.is_some() && !value.is_newer(&holder);
-        let Some(value) = self.values.get_mut(key).filter(is_there) else { return Taken::default() };
-        let Some(row) = value.row.take() else { return Taken::default() };
+        let Some(value) = self.values.get_mut(key).filter(|value| !value.is_newer(&holder)) else {
+            return Taken::default();
+        };
+        let Some(row) = value.row.take() else {
+            // It went before: what was put between the two, and comes late, does not bring it back.
+            value.holder = holder;
+            return Taken::default();
+        };
         self.version += 1;
         let key: Key = Arc::from(key);
         let before = cost(&key, &row) as isize;
