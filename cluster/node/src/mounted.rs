@@ -69,9 +69,11 @@ impl Mounted {
             Ok(first) => first == Some(true),
             Err(error) => return ready(Err(error)).boxed(),
         };
-        if let Some((table, doing)) =
-            schema.doing(&call.method).filter(|(table, _)| is_visible(schema, table, self.who))
-        {
+        if let Some((table, doing)) = schema.doing(&call.method) {
+            if !is_visible(schema, table, self.who) {
+                // In the executor's words for what is not there, and in no log either.
+                return ready(Err(Error::new(Code::NotFound, format!("reducer {:.64}", call.method)))).boxed();
+            }
             return self.put(call, (Arc::new(table.clone()), doing)).boxed();
         }
         // Names that are neither are refused by the executor, in the words it has for what the caller may not see.
