@@ -1,10 +1,10 @@
 //! Applying an entry: requests in order, the calls of a mount together.
 //!
 //! Calls of one mount that stand together, or with calls of other mounts only between them, go to the executor as one
-//! list; mounts do not see each other, so this is the same as one by one, but for those of a bundle, whose calls stay in order.
-//! Before a list runs, every call of it is
-//! admitted in order on a copy of the mount's sessions; a call whose admission depends on what earlier ones do (it asks
-//! for a revision not reached yet, or has preconditions) begins a new list.
+//! list; mounts do not see each other, so this is the same as one by one. Those of a bundle do: their calls stay in order, see
+//! [`bundle`]. Before a list runs, every call of it is admitted in order on a copy of the mount's sessions; a call whose
+//! admission depends on what earlier ones do (it asks for a revision not reached yet, or has preconditions) begins a new
+//! list.
 //!
 //! A list that is held has changed nothing. An entry with more than one list, or with other requests, is applied on
 //! the group after a clone of it was put aside; an entry of one list needs none, and so makes the maps copy nothing.
@@ -14,7 +14,7 @@ mod hooks;
 mod migrate;
 mod post;
 
-use crate::apply::bundle::Bundle;
+use self::bundle::Bundle;
 use crate::entry::{Effect, Entry, Mode, Record};
 use crate::group::{Content, Group, MountsGroup, TreeGroup};
 use crate::machine::{Applied, Effects, Hold, LogLine, MountEffects};

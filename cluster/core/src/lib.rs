@@ -23,6 +23,7 @@
 //! - Log time never goes back, and a tick twice is harmless: `groups::time_never_goes_back`.
 //! - A session's rows go with it, and its hooks see it come and go: `presence::*`.
 //! - A message between mounts runs once and in order, and is settled once: `post::*`.
+//! - What a call does in other mounts of its bundle is kept with its own or not at all, and a bundle waits as one: `bundles::*`.
 //! - Rows move to a new module's tables all or not at all, wherever it stops on the way: `migrations::*`.
 //! - A schedule and a due row run once, whatever is proposed and however late: `timers::*`.
 //! - What is applied a second time ends where it ended the first, at every revision: `past::*`.

@@ -6,9 +6,9 @@ use crate::module::administration;
 use crate::mounted::mounted;
 use crate::saga;
 use crate::shared::{Shared, Who, tree_of};
+use crate::source::{self, Source};
 use async_trait::async_trait;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use isx_anchors::{AnchorId, BindingState, EntryKind as Kind, Name, Operation, Path, Place, Reply};
 use isx_iface::anchor::{Cell, Entries, Entry, EntryKind, MountLimits};
 use isx_iface::limits::PAGE_COUNT_MAX;
@@ -153,14 +153,7 @@ impl Anchor for NodeAnchor {
         let counted = self.shared.gauges.follower();
         let (who, place) = (self.who, self.here());
         let watching = Watching { follow, who, place, first: Some(first), last: None, _counted: counted };
-        Ok(stream::unfold(Some(watching), |watching| async move {
-            let mut watching = watching?;
-            match watching.next().await? {
-                Ok(cell) => Some((Ok(cell), Some(watching))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-        .boxed())
+        Ok(source::stream(watching))
     }
 
     async fn mount(
@@ -222,7 +215,9 @@ struct Watching {
     _counted: Follower,
 }
 
-impl Watching {
+impl Source for Watching {
+    type Item = Cell;
+
     async fn next(&mut self) -> Option<Result<Cell, Error>> {
         if let Some(value) = self.first.take() {
             self.last = Some(value.clone());

@@ -8,8 +8,7 @@ use crate::gauges::Follower;
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_PROGRESS_REVISIONS, FOLLOW_ROWS_MAX};
 use crate::planted::Bug;
 use crate::shared::{Shared, mount_in};
-use futures::StreamExt;
-use futures::stream;
+use crate::source::{self, Source};
 use isx_cluster::{Resume, View};
 use isx_iface::payload::encode_value;
 use isx_iface::table::{Changed, Part, RowChange};
@@ -56,14 +55,7 @@ pub(crate) fn follow(
 
     let counted = shared.gauges.follower();
     let following = Following { follow, view, table, at, ready: VecDeque::new(), _counted: counted };
-    Ok(stream::unfold(Some(following), |following| async move {
-        let mut following = following?;
-        match following.next().await? {
-            Ok(item) => Some((Ok(item), Some(following))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed())
+    Ok(source::stream(following))
 }
 
 struct Following {
@@ -125,7 +117,9 @@ impl Rows {
     }
 }
 
-impl Following {
+impl Source for Following {
+    type Item = Item;
+
     async fn next(&mut self) -> Option<Result<Item, Error>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -138,7 +132,9 @@ impl Following {
             }
         }
     }
+}
 
+impl Following {
     /// Makes items ready, or moves on; false when there is nothing until the next version.
     fn advance(&mut self) -> Result<bool, Error> {
         let (incarnation, revision) = match &mut self.at {

@@ -61,6 +61,7 @@ mod saga;
 mod serving;
 mod sessions;
 mod shared;
+mod source;
 #[cfg(feature = "real")]
 mod state;
 mod upkeep;

@@ -3,8 +3,8 @@
 //! Lines are no state: each node keeps what its own executor heard, in memory.
 
 use crate::limits::{LOG_BYTES_MAX, LOG_LINES_MAX, LOG_PART_LINES_MAX, LOGS_BYTES_MAX};
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use crate::source::{self, Source};
+use futures::stream::BoxStream;
 use isx_cluster::Effects;
 use isx_iface::module::{LogLine, LogPart};
 use isx_raft::Follow;
@@ -132,14 +132,7 @@ impl Logs {
         is_there: impl Fn() -> bool + Send + Sync + 'static,
     ) -> BoxStream<'static, Result<LogPart, Error>> {
         let following = Following { logs: self.clone(), mount, after, told: false, is_there };
-        stream::unfold(Some(following), |following| async move {
-            let mut following = following?;
-            match following.next().await {
-                Ok(part) => Some((Ok(part), Some(following))),
-                Err(error) => Some((Err(error), None)),
-            }
-        })
-        .boxed()
+        source::stream(following)
     }
 }
 
@@ -152,23 +145,25 @@ struct Following<F> {
     is_there: F,
 }
 
-impl<F: Fn() -> bool> Following<F> {
-    async fn next(&mut self) -> Result<LogPart, Error> {
+impl<F: Fn() -> bool + Send + Sync + 'static> Source for Following<F> {
+    type Item = LogPart;
+
+    async fn next(&mut self) -> Option<Result<LogPart, Error>> {
         let logs = self.logs.clone();
         loop {
             let changed = logs.changed.notified();
             if !(self.is_there)() {
-                return Err(Error::new(Code::Gone, "the mount was removed"));
+                return Some(Err(Error::new(Code::Gone, "the mount was removed")));
             }
             let part = logs.kept().mounts.get(&self.mount).and_then(|lines| lines.after(self.after));
             if let Some(part) = part {
                 self.after = part.lines.last().map_or(self.after, |line| line.number);
                 self.told |= part.newest;
-                return Ok(part);
+                return Some(Ok(part));
             }
             if !self.told {
                 self.told = true;
-                return Ok(LogPart { lines: Vec::new(), dropped_count: 0, newest: true });
+                return Some(Ok(LogPart { lines: Vec::new(), dropped_count: 0, newest: true }));
             }
             changed.await;
         }
@@ -178,7 +173,7 @@ impl<F: Fn() -> bool> Following<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::FutureExt;
+    use futures::{FutureExt, StreamExt};
     use isx_row::Time;
 
     fn mount(number: u8) -> MountId {

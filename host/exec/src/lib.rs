@@ -19,6 +19,8 @@
 //! - What does not end with an answer leaves the tables as they were: `hostile::hostile_calls_end_in_typed_errors`,
 //!   `calls::errors_roll_back_that_call_alone`.
 //! - No bytes make it panic: `hostile::hostile_components_are_refused`, `hostile::damaged_components_never_get_through_or_kill`.
+//! - What a call does in other mounts is kept with its own or not at all, on one fuel, wherever lists are cut:
+//!   `guest::bundles`.
 //! - A function touches what it declares and nothing else: `calls::declared_access_is_enforced`.
 //! - What a caller may not know looks missing: `calls::private_members_look_missing_and_hooks_are_run_by_events_only`.
 //! - A call that killed its process runs again only after a trial survived: `poison::a_suspect_that_dies_again_is_held_and_stays_so`;

@@ -57,7 +57,7 @@ impl MountsGroup {
         self.is_moving() && (mount.moving.is_waiting() || self.reach(&mount.id).iter().any(moves))
     }
 
-    /// The same with the state of a version, which stays as it is.
+    /// The mounts that calls of one can reach into, with their tables as they are now.
     pub(crate) fn joined(&self, id: &MountId) -> Vec<Joined> {
         let mounts = self.reach(id).into_iter().filter_map(|id| self.mounts.get(&id));
         mounts.map(|slot| joined(&slot.mount, slot.mount.database.clone())).collect()

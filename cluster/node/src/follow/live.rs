@@ -8,8 +8,7 @@ use crate::gauges::{Follower, LiveBytes, LiveView};
 use crate::limits::{FOLLOW_PROGRESS_REVISIONS, LIVE_CHANGES_MAX, LIVE_PAUSE};
 use crate::planted::Bug;
 use crate::shared::{Shared, mount_in};
-use futures::StreamExt;
-use futures::stream;
+use crate::source::{self, Source};
 use isx_cluster::{MountView, QueryCall, Resume, View};
 use isx_iface::table::{Changed, RowChange};
 use isx_iface::{Item, Items};
@@ -107,14 +106,7 @@ pub(crate) fn follow(
     mount_in(&view, &asked.mount)?;
     let ready = VecDeque::new();
     let following = Following { shared: Arc::clone(shared), follow, view, asked, after, told: None, ready, counted };
-    Ok(stream::unfold(Some(following), |following| async move {
-        let mut following = following?;
-        match following.next().await? {
-            Ok(item) => Some((Ok(item), Some(following))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed())
+    Ok(source::stream(following))
 }
 
 struct Following {
@@ -153,7 +145,9 @@ enum Next {
     Wait,
 }
 
-impl Following {
+impl Source for Following {
+    type Item = Item;
+
     async fn next(&mut self) -> Option<Result<Item, Error>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -173,7 +167,9 @@ impl Following {
             }
         }
     }
+}
 
+impl Following {
     /// Looks through what came since the last look.
     fn advance(&mut self) -> Result<Next, Error> {
         let mount = mount_in(&self.view, &self.asked.mount)?;

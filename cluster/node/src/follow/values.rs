@@ -8,9 +8,9 @@ use super::item;
 use crate::gauges::{Follower, LiveBytes};
 use crate::limits::{FOLLOW_PART_BYTES_MAX, FOLLOW_ROWS_MAX, VALUES_STEP_EVERY};
 use crate::shared::{Shared, Who, mount_in};
+use crate::source::{self, Source};
 use crate::values::{Place, Row, Told, is_visible};
 use futures::future::{Either, select};
-use futures::{StreamExt, stream};
 use isx_iface::table::{Changed, Part, RowChange};
 use isx_iface::{Item, Items};
 use isx_port::Instant;
@@ -57,14 +57,7 @@ pub(crate) fn follow(
         telling: None,
         next_step: None,
     };
-    Ok(stream::unfold(Some(following), |following| async move {
-        let mut following = following?;
-        match following.next().await? {
-            Ok(item) => Some((Ok(item), Some(following))),
-            Err(error) => Some((Err(error), None)),
-        }
-    })
-    .boxed())
+    Ok(source::stream(following))
 }
 
 struct Following {
@@ -91,7 +84,9 @@ struct Telling {
     _counted: LiveBytes,
 }
 
-impl Following {
+impl Source for Following {
+    type Item = Item;
+
     async fn next(&mut self) -> Option<Result<Item, Error>> {
         loop {
             if let Some(telling) = &mut self.telling {
@@ -131,7 +126,9 @@ impl Following {
             }
         }
     }
+}
 
+impl Following {
     /// Where the values are, if the table is still the one that was to be followed, and the follower's to see.
     fn place(&mut self) -> Result<Place, Error> {
         let Asked { group, mount, table, who } = &self.asked;
